@@ -1,0 +1,82 @@
+#include "bench/harness/allocator_proof.h"
+
+#include <dlfcn.h>
+
+#include <cstdlib>
+#include <new>
+
+#include "absl/strings/str_cat.h"
+
+// Weak: absent unless hakmem is preloaded or linked in. A hakmem linked statically is not seen by dlsym.
+extern "C" {
+__attribute__((weak)) const char* hak_version() noexcept;
+__attribute__((weak)) int hak_owns(const void* ptr) noexcept;
+}
+
+namespace hakmem::bench {
+namespace {
+
+template <typename Function>
+Function* Resolve(const char* name, Function* linked) {
+  void* found = dlsym(RTLD_DEFAULT, name);
+  return found != nullptr ? reinterpret_cast<Function*>(found) : linked;
+}
+
+std::string ObjectOf(void* address) {
+  Dl_info info;
+  if (dladdr(address, &info) == 0 || info.dli_fname == nullptr) return "unknown";
+  return info.dli_fname;
+}
+
+}  // namespace
+
+AllocatorProof ProveAllocator() {
+  AllocatorProof proof;
+  void* malloc_address = dlsym(RTLD_DEFAULT, "malloc");
+  proof.object = ObjectOf(malloc_address != nullptr ? malloc_address : reinterpret_cast<void*>(&malloc));
+
+  auto* version = Resolve("hak_version", &hak_version);
+  auto* owns = Resolve("hak_owns", &hak_owns);
+  if (version == nullptr) return proof;
+  proof.version = version();
+  if (owns == nullptr) {
+    proof.failure = "hak_version is there, hak_owns is not";
+    return proof;
+  }
+  if (ObjectOf(reinterpret_cast<void*>(version)) != proof.object) {
+    proof.failure = absl::StrCat("hak_version comes from ", ObjectOf(reinterpret_cast<void*>(version)),
+                                 ", malloc from ", proof.object);
+    return proof;
+  }
+  // Each size takes another way through an allocator: small, large, own mapping.
+  for (const size_t size : {size_t{1}, size_t{100}, size_t{40'000}, size_t{300'000}, size_t{5'000'000}}) {
+    void* from_malloc = std::malloc(size);
+    void* from_calloc = std::calloc(1, size);
+    void* from_new = ::operator new(size, std::nothrow);
+    if (owns(from_malloc) != 1)
+      proof.failure = absl::StrCat("malloc(", size, ") gave a block that hakmem does not own");
+    if (owns(from_calloc) != 1) proof.failure = absl::StrCat("calloc(1, ", size, ") gave a block of another allocator");
+    if (owns(from_new) != 1) proof.failure = absl::StrCat("operator new(", size, ") gave a block of another allocator");
+    std::free(from_malloc);
+    std::free(from_calloc);
+    ::operator delete(from_new);
+  }
+  int on_stack = 0;
+  if (owns(&on_stack) != 0) proof.failure = "hak_owns claims the stack";
+  proof.hakmem = proof.failure.empty();
+  return proof;
+}
+
+bool Agrees(const AllocatorProof& proof, const std::string& expected) {
+  if (expected.empty() || expected == "any") return true;
+  if (expected == "hakmem") return proof.hakmem;
+  return proof.object.substr(proof.object.rfind('/') + 1).find(expected) != std::string::npos;
+}
+
+std::string Describe(const AllocatorProof& proof) {
+  if (proof.hakmem) return absl::StrCat(proof.version, " in ", proof.object);
+  if (!proof.failure.empty()) return absl::StrCat(proof.object, " (not hakmem: ", proof.failure, ")");
+  return proof.object;
+}
+
+}  // namespace hakmem::bench
