@@ -1,0 +1,108 @@
+// The traced side of step_trace: does each operation of the interface on a warm heap, where it is a hit, between two
+// marks.
+//
+// A mark is a breakpoint instruction with the address of the operation's name in rdi (zero at the end). Not for use by
+// hand: without a tracer the first mark ends the process.
+#include <dlfcn.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cstdlib>
+#include <initializer_list>
+
+namespace {
+
+constexpr int kBlocks = 32;
+constexpr int kRepeats = 4;
+
+using MallocFunction = void* (*)(size_t);
+using FreeFunction = void (*)(void*);
+using SizedFreeFunction = void (*)(void*, size_t);
+using CallocFunction = void* (*)(size_t, size_t);
+using ReallocFunction = void* (*)(void*, size_t);
+using UsableSizeFunction = size_t (*)(void*);
+
+void Mark(const char* name) { asm volatile("int3" : : "D"(name) : "memory"); }
+
+// The definition that the process really uses, called through a pointer so that the compiler knows nothing about it.
+template <typename Function>
+Function Find(const char* name) {
+  void* const address = dlsym(RTLD_DEFAULT, name);
+  if (address == nullptr) {
+    fprintf(stderr, "hit_probe: no function %s\n", name);
+    exit(1);
+  }
+  return reinterpret_cast<Function>(reinterpret_cast<uintptr_t>(address));
+}
+
+// Leaves many free blocks of the class in the heap, and the next allocation a hit.
+void Warm(MallocFunction allocate, FreeFunction release, size_t size) {
+  void* blocks[kBlocks];
+  for (void*& block : blocks) block = allocate(size);
+  for (void* const block : blocks) release(block);
+  void* volatile kept = allocate(size);
+  (void)kept;
+}
+
+void ProbeAllocate(const char* name, MallocFunction allocate, FreeFunction release, size_t size) {
+  Warm(allocate, release, size);
+  for (int i = 0; i < kRepeats; ++i) {
+    Mark(name);
+    void* volatile block = allocate(size);
+    Mark(nullptr);
+    (void)block;
+  }
+}
+
+template <typename Release>
+void ProbeRelease(const char* name, MallocFunction allocate, size_t size, Release release) {
+  void* blocks[kBlocks];
+  for (void*& block : blocks) block = allocate(size);
+  // The first frees are not looked at: they may find an empty list.
+  for (int i = 0; i < kBlocks; ++i) {
+    const bool traced = i >= 2 && i < 2 + kRepeats;
+    if (traced) Mark(name);
+    release(blocks[i]);
+    if (traced) Mark(nullptr);
+  }
+}
+
+}  // namespace
+
+int main() {
+  const auto allocate = Find<MallocFunction>("malloc");
+  const auto release = Find<FreeFunction>("free");
+  const auto zeroed = Find<CallocFunction>("calloc");
+  const auto resize = Find<ReallocFunction>("realloc");
+  const auto usable_size = Find<UsableSizeFunction>("malloc_usable_size");
+  const auto new_one = Find<MallocFunction>("_Znwm");
+  const auto delete_one = Find<FreeFunction>("_ZdlPv");
+  const auto delete_sized = Find<SizedFreeFunction>("_ZdlPvm");
+
+  for (const size_t size : {1, 16, 64, 1000, 1024}) ProbeAllocate("malloc", allocate, release, size);
+  for (const size_t size : {1, 64, 1024}) ProbeAllocate("_Znwm", new_one, delete_one, size);
+  for (const size_t size : {1, 16, 64, 1000, 1024}) ProbeRelease("free", allocate, size, release);
+  for (const size_t size : {64, 1024}) ProbeRelease("_ZdlPv", new_one, size, delete_one);
+  for (const size_t size : {64, 1024}) {
+    ProbeRelease("_ZdlPvm", new_one, size, [&](void* block) { delete_sized(block, size); });
+  }
+  Warm(allocate, release, 64);
+  for (int i = 0; i < kRepeats; ++i) {
+    Mark("calloc");
+    void* volatile block = zeroed(4, 16);
+    Mark(nullptr);
+    (void)block;
+  }
+  void* block = allocate(60);
+  for (int i = 0; i < kRepeats; ++i) {
+    Mark("realloc");
+    block = resize(block, 57 + i);
+    Mark(nullptr);
+    Mark("malloc_usable_size");
+    const size_t volatile usable = usable_size(block);
+    Mark(nullptr);
+    (void)usable;
+  }
+  return 0;
+}
