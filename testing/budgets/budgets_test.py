@@ -1,0 +1,89 @@
+"""Tests that budgets.py notices what is over its budget; the measurements are replaced by given figures."""
+
+import contextlib
+import io
+import types
+import unittest
+from unittest import mock
+
+import budgets
+
+
+class FakeProbe:
+    """A probe with given resident sizes, one for each look, and given lines."""
+
+    def __init__(self, sizes, lines=()):
+        self._sizes = list(sizes)
+        self._lines = list(lines)
+
+    def wait(self, phase):
+        return ['passed 1000000']
+
+    def go_on(self):
+        pass
+
+    def end(self):
+        pass
+
+    def kill(self):
+        pass
+
+    def lines(self):
+        return self._lines
+
+    def resident(self):
+        return self._sizes.pop(0)
+
+    def anonymous(self):
+        return 0
+
+    def virtual(self):
+        return 10 * budgets.MB
+
+
+def holds(row, *probes):
+    """Whether the row's budget holds when the probes that it starts are these."""
+    report = budgets.Report()
+    probes = list(probes)
+    with mock.patch.object(budgets, 'Probe', lambda *_: probes.pop(0)), contextlib.redirect_stdout(io.StringIO()):
+        budgets.ROWS[row](types.SimpleNamespace(), report)
+    return report.good
+
+
+class RowTest(unittest.TestCase):
+
+    def test_idle(self):
+        def probes(with_library):
+            return [FakeProbe([2 * budgets.MB]) for _ in range(5)] + [FakeProbe([with_library]) for _ in range(5)]
+
+        self.assertTrue(holds('idle', *probes(2.5 * budgets.MB)))
+        self.assertFalse(holds('idle', *probes(2.51 * budgets.MB)))
+
+    def test_thread(self):
+        def probes(end):
+            return [FakeProbe([0, end]), FakeProbe([0, 0]), FakeProbe([0, 0])]
+
+        self.assertTrue(holds('thread', *probes(200 * 20 * budgets.KB)))
+        self.assertFalse(holds('thread', *probes(200 * 21 * budgets.KB)))
+
+    def test_burst(self):
+        full, good, bad = 300 * budgets.MB, 24 * budgets.MB, 26 * budgets.MB
+        self.assertTrue(holds('pool-burst', FakeProbe([full, good, good])))
+        self.assertFalse(holds('pool-burst', FakeProbe([full, bad, good])))
+        self.assertFalse(holds('pool-burst', FakeProbe([full, good, bad])))
+        with self.assertRaises(SystemExit):
+            holds('pool-burst', FakeProbe([249 * budgets.MB, good, good]))
+
+    def test_pair(self):
+        self.assertTrue(holds('pair', FakeProbe([5 * budgets.MB] * 6)))
+        self.assertFalse(holds('pair', FakeProbe([17 * budgets.MB] * 6)))
+        self.assertFalse(holds('pair', FakeProbe([second * budgets.MB for second in range(6)])))
+
+    def test_waste(self):
+        self.assertTrue(holds('waste', FakeProbe([], ['size 1024 usable 1152 stride 1152', 'size 8192 usable 8192 stride 0'])))
+        self.assertFalse(holds('waste', FakeProbe([], ['size 1024 usable 1153 stride 1152'])))
+        self.assertFalse(holds('waste', FakeProbe([], ['size 1024 usable 1152 stride 1153'])))
+
+
+if __name__ == '__main__':
+    unittest.main()
