@@ -64,6 +64,26 @@ inline void DropBlock(void* block, size_t size) {
   std::free(block);
 }
 
+// The same for blocks that travel between threads without their size: it stands in the block. At least 16 bytes.
+inline constexpr size_t kLeastSelfSized = 2 * sizeof(uint64_t);
+
+inline void* NewSelfSizedBlock(size_t size) {
+  auto* block = static_cast<uint64_t*>(NewBlock(size));
+  // The last byte may lie in the second word; then it is overwritten on purpose and not checked.
+  block[1] = size;
+  return block;
+}
+
+inline void DropSelfSizedBlock(void* block) {
+  const auto* words = static_cast<const uint64_t*>(block);
+  const uint64_t size = words[1];
+  if (__builtin_expect(words[0] != BlockWord(block, size), 0)) {
+    ReportDamage(block, size, 0, BlockWord(block, size), words[0]);
+  }
+  if (size > kLeastSelfSized) CheckBlock(block, size);
+  std::free(block);
+}
+
 }  // namespace hakmem::bench
 
 #endif  // HAKMEM_BENCH_HARNESS_BLOCK_H_

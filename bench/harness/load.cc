@@ -17,6 +17,17 @@ ABSL_FLAG(
     "of the library that defines malloc, or 'any'");
 
 namespace hakmem::bench {
+namespace {
+
+CpuSeconds CpuOfProcessAndChildren() {
+  CpuSeconds sum = CpuOfProcess();
+  const CpuSeconds children = CpuOfChildren();
+  sum.user += children.user;
+  sum.system += children.system;
+  return sum;
+}
+
+}  // namespace
 
 Load::Load(const std::string& name, const std::string& usage, int argc, const char* const* argv) : name_(name) {
   words_ = ParseFlags(usage, argc, argv);
@@ -38,13 +49,13 @@ void Load::RefuseWords() const {
 void Load::Start() {
   std::fflush(stdout);
   faults_start_ = MinorFaults();
-  cpu_start_ = CpuOfProcess();
+  cpu_start_ = CpuOfProcessAndChildren();
   wall_start_ = WallSeconds();
 }
 
 void Load::Finish(uint64_t operations) {
   wall_seconds_ = WallSeconds() - wall_start_;
-  const CpuSeconds cpu = CpuOfProcess();
+  const CpuSeconds cpu = CpuOfProcessAndChildren();
   const int64_t faults = MinorFaults() - faults_start_;
   const int64_t peak = StatusKib("VmHWM");
   const double user = cpu.user - cpu_start_.user;
