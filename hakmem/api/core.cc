@@ -1,0 +1,253 @@
+#include "hakmem/api/core.h"
+
+#include <errno.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "hakmem/api/background.h"
+#include "hakmem/api/startup.h"
+#include "hakmem/diag/check.h"
+#include "hakmem/large/huge.h"
+#include "hakmem/page_arena/idle_budget.h"
+#include "hakmem/platform/os.h"
+#include "hakmem/shared_pool/shared_pool.h"
+#include "hakmem/superslab/address_map.h"
+
+namespace hakmem::core {
+namespace {
+
+constexpr size_t kMaxSize = PTRDIFF_MAX;
+
+void* NoMemory() {
+  errno = ENOMEM;
+  return nullptr;
+}
+
+bool IsPowerOfTwo(size_t n) { return n != 0 && (n & (n - 1)) == 0; }
+
+// A block for `size` bytes; with `zero` it reads as zero.
+void* Allocate(size_t size, bool zero) {
+  if (HAK_UNLIKELY(size > kMaxSize)) return NoMemory();
+  startup::Ensure();
+  if (HAK_UNLIKELY(size > kMaxClassed)) {
+    background::StartIfWanted();
+    void* p = huge::Allocate(size, kSuperslabSize, zero);
+    return p != nullptr ? p : NoMemory();
+  }
+  bool clean;
+  void* p = tiny::Allocate(ClassOfSize(size == 0 ? 1 : size), &clean);
+  if (HAK_UNLIKELY(p == nullptr)) return NoMemory();
+  if (zero) {
+    // A clean block holds nothing but the link of its list.
+    memset(p, 0, clean ? sizeof(Block) : size);
+  }
+  if constexpr (kTrackBlocks) tiny::MarkLive(p);
+  return p;
+}
+
+// The region of a block that is with the program, nullptr after a report when `p` is none.
+Region* LiveRegion(const char* where, const void* p) {
+  Region* region = address_map::RegionOf(p);
+  // Relaxed: RegionOf orders.
+  const Region::Kind kind = region == nullptr ? Region::Kind::kNone : region->kind.load(std::memory_order_relaxed);
+  switch (kind) {
+    case Region::Kind::kHuge:
+      if (region->base == p) return region;
+      ReportFault(Fault::kInteriorPointer, where, p, "inside a huge block");
+      return nullptr;
+    case Region::Kind::kSuperslab: {
+      const Slab& slab = static_cast<Superslab*>(region)->SlabAt(p);
+      if (slab.PeekRemote().owner == kRetired) {
+        ReportFault(Fault::kDoubleFree, where, p, "its slab is not in use any more");
+        return nullptr;
+      }
+      if (slab.IsBlockStart(p)) return region;
+      ReportFault(Fault::kInteriorPointer, where, p, "");
+      return nullptr;
+    }
+    case Region::Kind::kNone: break;
+  }
+  ReportFault(Fault::kForeignPointer, where, p, "");
+  return nullptr;
+}
+
+size_t SizeIn(const Region* region, const void* p) {
+  if (region->kind.load(std::memory_order_relaxed) == Region::Kind::kHuge) return huge::UsableSize(region);  // ours
+  return static_cast<Superslab*>(const_cast<Region*>(region))->SlabAt(p).block_size();
+}
+
+// Moves a block to a new one of `size` bytes, of which `copy` are kept.
+void* Move(void* p, size_t size, size_t copy) {
+  void* to = Malloc(size);
+  if (to == nullptr) return nullptr;
+  memcpy(to, p, copy);
+  Free(p);
+  return to;
+}
+
+}  // namespace
+
+HAK_NOINLINE void* MallocSlow(size_t size) { return Allocate(size, false); }
+
+void* Calloc(size_t count, size_t size) {
+  size_t total;
+  if (HAK_UNLIKELY(__builtin_mul_overflow(count, size, &total))) return NoMemory();
+  if (void* p = tiny::TryMalloc(total); HAK_LIKELY(p != nullptr)) {
+    memset(p, 0, total);
+    if constexpr (kTrackBlocks) tiny::MarkLive(p);
+    return p;
+  }
+  return Allocate(total, true);
+}
+
+void* Realloc(void* p, size_t size) {
+  if (p == nullptr) return Malloc(size);
+  if (size == 0) {
+    Free(p);
+    return nullptr;
+  }
+  if (HAK_UNLIKELY(size > kMaxSize)) return NoMemory();
+  Region* region = LiveRegion("realloc", p);
+  if (HAK_UNLIKELY(region == nullptr)) return NoMemory();
+  const size_t have = SizeIn(region, p);
+  if (region->kind.load(std::memory_order_relaxed) == Region::Kind::kHuge) {  // the caller's own block
+    if (size > kMaxClassed) {
+      if (void* moved = huge::Resize(p, region, size); moved != nullptr) return moved;
+      if (size <= have) return p;
+    }
+  } else if (size <= have && size >= have / 2) {
+    return p;
+  }
+  return Move(p, size, size < have ? size : have);
+}
+
+void* Reallocarray(void* p, size_t count, size_t size) {
+  size_t total;
+  if (__builtin_mul_overflow(count, size, &total)) return NoMemory();
+  return Realloc(p, total);
+}
+
+void* AllocateAligned(size_t alignment, size_t size) {
+  if (alignment <= kMinBlock) return Malloc(size);
+  if (size > kMaxSize || alignment > kMaxSize - size) return NoMemory();
+  startup::Ensure();
+  // Slabs start at multiples of 64 KiB, so the blocks of a class whose size is a multiple of the alignment are aligned.
+  const size_t rounded = size == 0 ? alignment : (size + alignment - 1) & ~(alignment - 1);
+  if (alignment <= kSlabSize && rounded <= kMaxClassed) {
+    unsigned c = ClassOfSize(rounded);
+    while (kSizeClasses[c].block_size % alignment != 0) ++c;  // the last class of each doubling is a power of two
+    bool clean;
+    void* p = tiny::Allocate(c, &clean);
+    if (p == nullptr) return NoMemory();
+    if constexpr (kTrackBlocks) tiny::MarkLive(p);
+    return p;
+  }
+  void* p = huge::Allocate(size == 0 ? 1 : size, alignment, false);
+  return p != nullptr ? p : NoMemory();
+}
+
+void* AlignedAlloc(size_t alignment, size_t size) {
+  if (!IsPowerOfTwo(alignment)) {
+    errno = EINVAL;
+    return nullptr;
+  }
+  return AllocateAligned(alignment, size);
+}
+
+void* Memalign(size_t alignment, size_t size) {
+  if (alignment > (SIZE_MAX >> 1) + 1) {
+    errno = EINVAL;
+    return nullptr;
+  }
+  size_t power = kMinBlock;
+  while (power < alignment) power <<= 1;
+  return AllocateAligned(power, size);
+}
+
+int PosixMemalign(void** out, size_t alignment, size_t size) {
+  if (!IsPowerOfTwo(alignment) || alignment % sizeof(void*) != 0) return EINVAL;
+  const int saved = errno;
+  void* p = AllocateAligned(alignment, size);
+  errno = saved;
+  if (p == nullptr) return ENOMEM;
+  *out = p;
+  return 0;
+}
+
+void* Valloc(size_t size) { return AllocateAligned(os::PageSize(), size); }
+
+void* Pvalloc(size_t size) {
+  const size_t page = os::PageSize();
+  if (size > kMaxSize - page) return NoMemory();
+  const size_t rounded = (size + page - 1) & ~(page - 1);
+  return AllocateAligned(page, rounded == 0 ? page : rounded);
+}
+
+HAK_NOINLINE void FreeSlow(void* p) {
+  if (p == nullptr) return;
+  Region* region = address_map::RegionOf(p);
+  // Relaxed: RegionOf orders.
+  if (region != nullptr && region->kind.load(std::memory_order_relaxed) == Region::Kind::kSuperslab) {
+    Slab& slab = static_cast<Superslab*>(region)->SlabAt(p);
+    if (HAK_LIKELY(slab.PeekRemote().owner != kRetired)) {
+      tiny::Free(p, slab);
+      return;
+    }
+  }
+  region = LiveRegion("free", p);
+  if (region == nullptr) return;
+  background::StartIfWanted();
+  huge::Free(p, region);
+}
+
+void FreeSized(void* p, size_t size) {
+  if (p == nullptr) return;
+  const Region* region = LiveRegion("free_sized", p);
+  if (region == nullptr) return;
+  // A block of the class that `size` belongs to, or a larger one that an aligned request or realloc has given.
+  const size_t have = SizeIn(region, p);
+  if (HAK_UNLIKELY(size > have)) {
+    char detail[80];
+    Format f(detail, sizeof(detail));
+    f << "given " << size << " bytes, the block has " << have;
+    ReportFault(Fault::kWrongSize, "free_sized", p, detail);
+    return;
+  }
+  Free(p);
+}
+
+void FreeAlignedSized(void* p, size_t alignment, size_t size) {
+  if (p != nullptr && (!IsPowerOfTwo(alignment) || (reinterpret_cast<uintptr_t>(p) & (alignment - 1)) != 0)) {
+    ReportFault(Fault::kWrongSize, "free_aligned_sized", p, "the block is not aligned as given");
+    return;
+  }
+  FreeSized(p, size);
+}
+
+size_t UsableSize(const void* p) {
+  if (p == nullptr) return 0;
+  const Region* region = address_map::RegionOf(p);
+  if (region == nullptr) return 0;
+  switch (region->kind.load(std::memory_order_relaxed)) {  // RegionOf orders
+    case Region::Kind::kHuge: return region->base == p ? huge::UsableSize(region) : 0;
+    case Region::Kind::kSuperslab: return SizeIn(region, p);
+    case Region::Kind::kNone: break;
+  }
+  return 0;
+}
+
+bool Owns(const void* p) {
+  const Region* region = address_map::RegionOf(p);
+  return region != nullptr && region->kind.load(std::memory_order_relaxed) != Region::Kind::kNone;  // RegionOf orders
+}
+
+bool Trim(size_t keep) {
+  startup::Ensure();
+  const size_t pages = tiny::Trim(true);
+  const uint64_t idle = g_idle.idle();
+  const size_t given_back = pool::GiveBackIdle(idle > keep ? SIZE_MAX : 0);
+  return pages + given_back != 0;
+}
+
+}  // namespace hakmem::core

@@ -1,0 +1,104 @@
+#include "hakmem/api/startup.h"
+
+#include <pthread.h>
+
+#include "hakmem/api/background.h"
+#include "hakmem/api/statistics.h"
+#include "hakmem/config/options.h"
+#include "hakmem/diag/report.h"
+#include "hakmem/large/huge.h"
+#include "hakmem/mmap_gate/mmap_gate.h"
+#include "hakmem/page_arena/page_arena.h"
+#include "hakmem/platform/lock.h"
+#include "hakmem/platform/os.h"
+#include "hakmem/shared_pool/shared_pool.h"
+#include "hakmem/tiny/heap_pool.h"
+#include "hakmem/tiny/heap_slabs.h"
+#include "hakmem/tiny/thread_heap.h"
+
+extern "C" char** environ;
+
+namespace hakmem::startup {
+
+constinit std::atomic<bool> g_done{false};
+
+namespace {
+
+constinit Lock init_lock{LockRank::kInit};
+
+// The environment, also when the first call comes before the C library has set `environ`: then from /proc.
+const char* const* Environment() {
+  if (environ != nullptr) return environ;
+  constexpr size_t kMostBytes = 1 << 16;
+  constexpr size_t kMostEntries = 1024;
+  const int fd = os::OpenForRead("/proc/self/environ");
+  if (fd < 0) return nullptr;
+  char* text = static_cast<char*>(gate::AllocateMetadata(kMostBytes, 16));
+  const char** entries = static_cast<const char**>(gate::AllocateMetadata((kMostEntries + 1) * sizeof(char*), 16));
+  if (text == nullptr || entries == nullptr) {
+    os::Close(fd);
+    return nullptr;
+  }
+  size_t length = 0;
+  for (intptr_t n; length < kMostBytes - 1 && (n = os::Read(fd, text + length, kMostBytes - 1 - length)) > 0;) {
+    length += static_cast<size_t>(n);
+  }
+  os::Close(fd);
+  size_t count = 0;
+  for (size_t at = 0; at < length && count < kMostEntries; at += strlen(text + at) + 1) entries[count++] = text + at;
+  return entries;
+}
+
+// All locks, in the order of their ranks, so that a child finds nothing half done under one of them.
+constexpr int kLockCount = 6;
+Lock& LockAt(int i) {
+  switch (i) {
+    case 0: return heap_pool::PoolLock();
+    case 1: return huge::SpareLock();
+    case 2: return pool::PoolLock();
+    case 3: return tiny::BoardLock();
+    case 4: return arena::ArenaLock();
+    default: return gate::MetadataLock();
+  }
+}
+
+void BeforeFork() HAK_NO_THREAD_SAFETY_ANALYSIS {
+  for (int i = 0; i < kLockCount; ++i) LockAt(i).Acquire();
+}
+
+void AfterForkInParent() HAK_NO_THREAD_SAFETY_ANALYSIS {
+  for (int i = kLockCount; i-- > 0;) LockAt(i).Release();
+}
+
+void AfterForkInChild() HAK_NO_THREAD_SAFETY_ANALYSIS {
+  for (int i = kLockCount; i-- > 0;) LockAt(i).ResetInChild();
+  Heap* heap = tls_heap;
+  if (heap == NotStartedHeap() || heap == FinishedHeap()) heap = nullptr;
+  heap_pool::AbandonOthersInChild(heap, tiny::RepairAfterFork);
+  background::ForgetInChild();
+}
+
+__attribute__((constructor(101))) void AtLoad() {
+  Ensure();
+  pthread_atfork(BeforeFork, AfterForkInParent, AfterForkInChild);
+}
+
+__attribute__((destructor(101))) void AtExit() {
+  if (g_options.stats != 0) PrintStatistics(ReportFd(), g_options.stats == 2);
+}
+
+}  // namespace
+
+void Initialize() {
+  LockHolder hold(init_lock);
+  if (g_done.load(std::memory_order_relaxed)) return;  // under the lock
+  Options options;
+  if (!os::IsSecure()) ParseOptions(Environment(), &options, ReportLine);
+  g_options = options;
+  if (g_options.verbose != 0) PrintOptions(g_options, ReportLine);
+  gate::OpenWindow(g_options.window != 0);
+  tiny::PrepareThreadExit();
+  g_done.store(true, std::memory_order_release);  // publishes all of the above
+}
+
+}  // namespace hakmem::startup

@@ -1,0 +1,167 @@
+#include "hakmem/large/huge.h"
+
+#include <cstring>
+
+#include "hakmem/config/options.h"
+#include "hakmem/diag/check.h"
+#include "hakmem/mmap_gate/mmap_gate.h"
+#include "hakmem/page_arena/page_arena.h"
+#include "hakmem/platform/os.h"
+#include "hakmem/shared_pool/shared_pool.h"
+#include "hakmem/superslab/address_map.h"
+
+namespace hakmem::huge {
+namespace {
+
+constinit Lock lock{LockRank::kHuge};
+constinit HugeBlock* spare HAK_GUARDED_BY(lock) = nullptr;
+
+// Counts; they order nothing.
+constinit std::atomic<uint64_t> blocks_now{0};
+constinit std::atomic<uint64_t> bytes_now{0};
+constinit std::atomic<uint64_t> allocated{0};
+constinit std::atomic<uint64_t> in_place{0};
+constinit std::atomic<uint64_t> moved{0};
+
+void Count(std::atomic<uint64_t>& counter, uint64_t n) { counter.fetch_add(n, std::memory_order_relaxed); }  // a count
+
+size_t RoundToPages(size_t size) { return (size + os::PageSize() - 1) & ~(os::PageSize() - 1); }
+size_t PiecesFor(size_t size) { return (size + kSuperslabSize - 1) >> kSuperslabShift; }
+
+HugeBlock* TakeSpare() {
+  {
+    LockHolder hold(lock);
+    if (HugeBlock* block = spare; block != nullptr) {
+      spare = block->next_spare;
+      return block;
+    }
+  }
+  return static_cast<HugeBlock*>(gate::AllocateMetadata(sizeof(HugeBlock), 64));
+}
+
+void GiveSpare(HugeBlock* block) {
+  LockHolder hold(lock);
+  block->next_spare = spare;
+  spare = block;
+}
+
+// Zeroes those pieces that may hold other bytes; fresh ones are not touched.
+void Zero(char* base, size_t size) {
+  for (size_t i = 0; i << kSuperslabShift < size; ++i) {
+    if (!arena::IsDirty(base, i)) continue;
+    const size_t at = i << kSuperslabShift;
+    memset(base + at, 0, size - at < kSuperslabSize ? size - at : kSuperslabSize);
+  }
+}
+
+}  // namespace
+
+void* Allocate(size_t size, size_t alignment, bool zero) {
+  HugeBlock* block = TakeSpare();
+  if (block == nullptr) return nullptr;
+  size = RoundToPages(size);
+  block->pieces = PiecesFor(size);
+  block->base = static_cast<char*>(
+      arena::Acquire(block->pieces, alignment < kSuperslabSize ? kSuperslabSize : alignment));
+  if (block->base == nullptr) {
+    GiveSpare(block);
+    return nullptr;
+  }
+  if (zero) Zero(block->base, size);
+  // Relaxed: Enter publishes.
+  block->size.store(size, std::memory_order_relaxed);
+  block->kind.store(Region::Kind::kHuge, std::memory_order_relaxed);
+  if (!address_map::Enter(block, block->pieces)) {
+    arena::Release(block->base, block->pieces);
+    GiveSpare(block);
+    return nullptr;
+  }
+  Count(blocks_now, 1);
+  Count(bytes_now, size);
+  Count(allocated, 1);
+  return block->base;
+}
+
+void Free(void* p, Region* region) {
+  HugeBlock* block = static_cast<HugeBlock*>(region);
+  if (HAK_UNLIKELY(p != block->base)) {
+    ReportFault(Fault::kInteriorPointer, "free", p, "inside a huge block");
+    return;
+  }
+  Region::Kind expected = Region::Kind::kHuge;
+  // Acquire and release: of two threads that free the block one wins, and sees the block as its allocator left it.
+  if (!block->kind.compare_exchange_strong(expected, Region::Kind::kNone, std::memory_order_acq_rel)) {
+    ReportFault(Fault::kDoubleFree, "free", p, "a huge block");
+    return;
+  }
+  const size_t size = block->size.load(std::memory_order_relaxed);  // ours since the exchange
+  address_map::Remove(block->base, block->pieces);
+  arena::Release(block->base, block->pieces);
+  GiveSpare(block);
+  Count(blocks_now, uint64_t{0} - 1);
+  Count(bytes_now, uint64_t{0} - size);
+  pool::Balance();
+}
+
+size_t UsableSize(const Region* region) {
+  return static_cast<const HugeBlock*>(region)->size.load(std::memory_order_relaxed);  // the caller's own block
+}
+
+void* Resize(void* p, Region* region, size_t size) {
+  HugeBlock* block = static_cast<HugeBlock*>(region);
+  HAK_ASSERT(p == block->base);
+  const size_t old_size = block->size.load(std::memory_order_relaxed);  // the caller's own block
+  size = RoundToPages(size);
+  const size_t pieces = PiecesFor(size);
+  if (pieces <= block->pieces) {
+    if (pieces < block->pieces) {
+      char* tail = block->base + (pieces << kSuperslabShift);
+      const size_t count = block->pieces - pieces;
+      address_map::Remove(tail, count);
+      block->pieces = pieces;
+      arena::Release(tail, count);
+      pool::Balance();
+    }
+    Count(in_place, 1);
+  } else if (arena::ExtendInPlace(block->base, block->pieces, pieces - block->pieces)) {
+    const size_t had = block->pieces;
+    block->pieces = pieces;
+    if (!address_map::Enter(block, pieces)) {
+      arena::Release(block->base + (had << kSuperslabShift), pieces - had);
+      block->pieces = had;
+      return nullptr;
+    }
+    Count(in_place, 1);
+  } else {
+    char* to = static_cast<char*>(arena::Acquire(pieces, kSuperslabSize));
+    if (to == nullptr) return nullptr;
+    char* from = block->base;
+    const size_t had = block->pieces;
+    // The new entries first: they may need memory, and after the move there is no way back.
+    block->base = to;
+    const bool entered = address_map::Enter(block, pieces);
+    if (!entered || !gate::MoveOnto(from, had << kSuperslabShift, to, pieces << kSuperslabShift)) {
+      if (entered) address_map::Remove(to, pieces);
+      block->base = from;
+      arena::Release(to, pieces);
+      return nullptr;
+    }
+    address_map::Remove(from, had);
+    arena::ForgetMoved(from, had);
+    block->pieces = pieces;
+    Count(moved, 1);
+  }
+  block->size.store(size, std::memory_order_relaxed);  // the caller's own block
+  Count(bytes_now, size - old_size);
+  return block->base;
+}
+
+Statistics GetStatistics() {
+  return {blocks_now.load(std::memory_order_relaxed), bytes_now.load(std::memory_order_relaxed),  // counts
+          allocated.load(std::memory_order_relaxed), in_place.load(std::memory_order_relaxed),
+          moved.load(std::memory_order_relaxed)};
+}
+
+Lock& SpareLock() { return lock; }
+
+}  // namespace hakmem::huge

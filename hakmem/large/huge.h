@@ -1,0 +1,46 @@
+// Huge blocks: above half a superslab, each in pieces of its own from the page arena.
+//
+// (Blocks below that, however large, have a size class: the largest are runs of slabs. See superslab/size_classes.h.)
+#ifndef HAKMEM_LARGE_HUGE_H_
+#define HAKMEM_LARGE_HUGE_H_
+
+#include <cstddef>
+
+#include "hakmem/superslab/slab.h"
+
+namespace hakmem::huge {
+
+struct HugeBlock : Region {
+  std::atomic<size_t> size{0};  // usable bytes, whole pages
+  size_t pieces = 0;            // superslabs that it fills
+  HugeBlock* next_spare = nullptr;
+};
+
+// A block of at least `size` bytes aligned to `alignment`, a power of two. With `zero` it reads as zero. nullptr without
+// memory.
+[[nodiscard]] void* Allocate(size_t size, size_t alignment, bool zero);
+
+// Frees the block of `region` when `p` is its start; reports otherwise.
+void Free(void* p, Region* region);
+
+// Bytes that may be used at the start of the block of `region`.
+size_t UsableSize(const Region* region);
+
+// Makes the block at `p` at least `size` bytes long, `size` above half a superslab: in place, or by moving its pages.
+// nullptr, with the block as it was, when that cannot be done.
+[[nodiscard]] void* Resize(void* p, Region* region, size_t size);
+
+struct Statistics {
+  uint64_t blocks;     // now
+  uint64_t bytes;      // now, usable
+  uint64_t allocated;  // since the start
+  uint64_t in_place;   // resized in place since the start
+  uint64_t moved;      // resized by moving pages since the start
+};
+Statistics GetStatistics();
+
+Lock& SpareLock();
+
+}  // namespace hakmem::huge
+
+#endif  // HAKMEM_LARGE_HUGE_H_

@@ -1,0 +1,188 @@
+#include "hakmem/mmap_gate/mmap_gate.h"
+
+#include <errno.h>
+
+#include <atomic>
+
+#include "hakmem/config/options.h"
+#include "hakmem/diag/check.h"
+#include "hakmem/platform/os.h"
+
+namespace hakmem {
+
+constinit uintptr_t g_window_base = kNoWindow;
+
+namespace gate {
+namespace {
+
+constexpr size_t kMetadataChunk = size_t{256} << 10;
+constexpr size_t kWindowAlignment = size_t{1} << 30;
+
+// Accounts. Relaxed throughout: amounts that are compared with a limit or printed; no data hangs on them.
+constinit std::atomic<uint64_t> mapped{0};
+constinit std::atomic<uint64_t> mapped_peak{0};
+constinit std::atomic<uint64_t> metadata_bytes{0};
+constinit std::atomic<uint64_t> purged_bytes{0};
+
+constinit Lock metadata_lock{LockRank::kMetadata};
+constinit char* metadata_at HAK_GUARDED_BY(metadata_lock) = nullptr;
+constinit char* metadata_end HAK_GUARDED_BY(metadata_lock) = nullptr;
+// Where the next chunk of metadata goes in the window; 0 without a window.
+constinit std::atomic<uintptr_t> metadata_frontier{0};
+
+// Books `size` more mapped bytes; false when that would pass the limit.
+bool Book(size_t size) {
+  const uint64_t now = mapped.fetch_add(size, std::memory_order_relaxed) + size;  // an amount
+  if (g_options.memory_limit != 0 && now > g_options.memory_limit) {
+    mapped.fetch_sub(size, std::memory_order_relaxed);  // an amount
+    return false;
+  }
+  uint64_t peak = mapped_peak.load(std::memory_order_relaxed);  // an amount
+  while (now > peak && !mapped_peak.compare_exchange_weak(peak, now, std::memory_order_relaxed)) {  // an amount
+  }
+  return true;
+}
+
+void Unbook(size_t size) { mapped.fetch_sub(size, std::memory_order_relaxed); }  // an amount
+
+void ApplyHugePagePolicy(void* address, size_t size) {
+  // 0: a system that gives huge pages to everybody would make every superslab resident as a whole.
+  if (g_options.huge_pages == 0) os::AdviseHuge(address, size, false);
+  if (g_options.huge_pages == 2) os::AdviseHuge(address, size, true);
+}
+
+// A place for the window that nobody uses now: random places first, then whatever the kernel proposes.
+uintptr_t FindWindowBase() {
+#if !defined(HAK_TSAN)
+  // Between 16 and 80 TiB: above the address sanitizer's shadow, below the executable and the stack.
+  uint64_t random = os::RandomSeed();
+  for (int attempt = 0; attempt < 8; ++attempt) {
+    random = random * 6364136223846793005u + 1442695040888963407u;
+    const uintptr_t base = (uintptr_t{16} << 40) + ((random >> 20) % (size_t{64} << 10)) * kWindowAlignment;
+    const os::MapResult map = os::Map(reinterpret_cast<void*>(base), kAddressMapSize, true, false);
+    if (map.ptr != nullptr) return base;
+    if (map.error != EEXIST) break;
+  }
+#endif
+  // Address space that is ordered differently (valgrind, a sanitizer): take a hole of the right size. The probe is given
+  // back at once, what it was is occupied by the address map.
+  const size_t probe_size = kWindowSize + kSuperslabSize;
+  const os::MapResult probe = os::Map(nullptr, probe_size, false, false);
+  if (probe.ptr == nullptr) return kNoWindow;
+  os::Unmap(probe.ptr, probe_size);
+  const uintptr_t base =
+      (reinterpret_cast<uintptr_t>(probe.ptr) + kSuperslabSize - 1) & ~(uintptr_t{kSuperslabSize} - 1);
+  if (os::Map(reinterpret_cast<void*>(base), kAddressMapSize, true, false).ptr == nullptr) return kNoWindow;
+  return base;
+}
+
+// A fresh chunk for metadata of at least `size` bytes.
+char* MapMetadataChunk(size_t size) {
+  // Acquire is not needed for the counter itself; a failing place is simply skipped.
+  while (metadata_frontier.load(std::memory_order_relaxed) != 0) {  // a lone number
+    const uintptr_t at = metadata_frontier.fetch_add(size, std::memory_order_relaxed);  // each value handed out once
+    if (at + size > g_window_base + kFrontSize) break;
+    const os::MapResult r = os::Map(reinterpret_cast<void*>(at), size, true);
+    if (r.ptr != nullptr) return static_cast<char*>(r.ptr);
+    if (r.error != EEXIST) return nullptr;
+  }
+  return static_cast<char*>(os::Map(nullptr, size, false).ptr);
+}
+
+}  // namespace
+
+void OpenWindow(bool allowed) {
+  if (!allowed) return;
+  const uintptr_t base = FindWindowBase();
+  if (base == kNoWindow) return;
+  metadata_frontier.store(base + kAddressMapSize, std::memory_order_relaxed);  // no second thread yet
+  g_window_base = base;
+}
+
+Outcome Commit(void* address, size_t size) {
+  AssertNoLockHeld();
+  if (!Book(size)) return Outcome::kNoMemory;
+  const os::MapResult r = os::Map(address, size, true);
+  if (r.ptr != nullptr) {
+    ApplyHugePagePolicy(address, size);
+    return Outcome::kDone;
+  }
+  Unbook(size);
+  return r.error == EEXIST ? Outcome::kTaken : Outcome::kNoMemory;
+}
+
+void* MapOutside(size_t size, size_t alignment) {
+  AssertNoLockHeld();
+  size_t padded;
+  if (__builtin_add_overflow(size, alignment, &padded) || !Book(size)) return nullptr;
+  const os::MapResult r = os::Map(nullptr, padded, false);
+  if (r.ptr == nullptr) {
+    Unbook(size);
+    return nullptr;
+  }
+  const uintptr_t start = reinterpret_cast<uintptr_t>(r.ptr);
+  const uintptr_t aligned = (start + alignment - 1) & ~(alignment - 1);
+  if (aligned != start) os::Unmap(r.ptr, aligned - start);
+  const size_t tail = start + padded - (aligned + size);
+  if (tail != 0) os::Unmap(reinterpret_cast<void*>(aligned + size), tail);
+  ApplyHugePagePolicy(reinterpret_cast<void*>(aligned), size);
+  return reinterpret_cast<void*>(aligned);
+}
+
+void Unmap(void* address, size_t size) {
+  AssertNoLockHeld();
+  Unbook(size);
+  // A kernel out of areas (vm.max_map_count) may refuse to split one: the memory at least goes back.
+  if (os::Unmap(address, size) != 0) os::Purge(address, size);
+}
+
+bool Purge(void* address, size_t size) {
+  AssertNoLockHeld();
+  if (os::Purge(address, size) != 0) return false;
+  purged_bytes.fetch_add(size, std::memory_order_relaxed);  // an amount
+  return true;
+}
+
+bool MoveOnto(void* from, size_t old_size, void* to, size_t new_size) {
+  AssertNoLockHeld();
+  if (os::RemapTo(from, old_size, new_size, to).ptr == nullptr) return false;
+  Unbook(old_size);
+  return true;
+}
+
+void* AllocateMetadata(size_t size, size_t alignment) {
+  for (;;) {
+    {
+      LockHolder hold(metadata_lock);
+      const uintptr_t at = (reinterpret_cast<uintptr_t>(metadata_at) + alignment - 1) & ~(alignment - 1);
+      if (metadata_at != nullptr && at + size <= reinterpret_cast<uintptr_t>(metadata_end)) {
+        metadata_at = reinterpret_cast<char*>(at + size);
+        return reinterpret_cast<void*>(at);
+      }
+    }
+    const size_t chunk_size = size + alignment <= kMetadataChunk
+                                  ? kMetadataChunk
+                                  : (size + alignment + kMetadataChunk - 1) / kMetadataChunk * kMetadataChunk;
+    char* chunk = MapMetadataChunk(chunk_size);
+    if (chunk == nullptr) return nullptr;
+    metadata_bytes.fetch_add(chunk_size, std::memory_order_relaxed);  // an amount
+    LockHolder hold(metadata_lock);
+    if (chunk == metadata_end) {
+      metadata_end += chunk_size;
+    } else {
+      // What is left of the old chunk stays unused; it was never touched, so it costs address space only.
+      metadata_at = chunk;
+      metadata_end = chunk + chunk_size;
+    }
+  }
+}
+
+Account GetAccount() {
+  return {mapped.load(std::memory_order_relaxed), mapped_peak.load(std::memory_order_relaxed),   // amounts
+          metadata_bytes.load(std::memory_order_relaxed), purged_bytes.load(std::memory_order_relaxed)};
+}
+
+Lock& MetadataLock() { return metadata_lock; }
+
+}  // namespace gate
+}  // namespace hakmem

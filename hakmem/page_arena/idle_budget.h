@@ -1,0 +1,75 @@
+// How much memory may lie idle, and whether it is worth giving back now.
+//
+// Memory that no block uses but that is still resident is idle. Too much of it is purged at the release that makes it
+// too much, so that a burst's memory goes back although the program then only sleeps. A load that frees and allocates
+// the same memory again and again would pay with page faults; so every refault of purged memory adds to a debt, which
+// time pays off, and while the debt is high nothing is purged early.
+#ifndef HAKMEM_PAGE_ARENA_IDLE_BUDGET_H_
+#define HAKMEM_PAGE_ARENA_IDLE_BUDGET_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace hakmem {
+
+class IdleBudget {
+ public:
+  // What time pays off: at 4 KiB a fault and half a microsecond each, refaulting this much costs about 3 % of a core.
+  static constexpr uint64_t kPaidPerMs = 256 << 10;
+  static constexpr uint64_t kDebtLimit = 64 << 20;
+
+  constexpr IdleBudget() = default;
+
+  // `bytes` became idle at `now_ms`.
+  void AddIdle(size_t bytes, uint64_t now_ms) {
+    idle_.fetch_add(static_cast<int64_t>(bytes), std::memory_order_relaxed);  // an amount, orders nothing
+    last_release_ms_.store(now_ms, std::memory_order_relaxed);                // a time, orders nothing
+  }
+  // `bytes` of idle memory were taken into use or purged.
+  void RemoveIdle(size_t bytes) {
+    idle_.fetch_sub(static_cast<int64_t>(bytes), std::memory_order_relaxed);  // an amount, orders nothing
+  }
+  // `bytes` of purged memory are taken into use again.
+  void AddRefault(size_t bytes) { debt_.fetch_add(bytes, std::memory_order_relaxed); }  // an amount, orders nothing
+
+  size_t idle() const {
+    const int64_t idle = idle_.load(std::memory_order_relaxed);  // an amount, orders nothing
+    return idle > 0 ? static_cast<size_t>(idle) : 0;
+  }
+
+  // How many bytes should be purged now: those above `keep` when that is worth it, all when they lie idle for longer
+  // than `delay_ms`, 0 otherwise.
+  size_t Excess(uint64_t now_ms, size_t keep, uint64_t delay_ms) {
+    const size_t idle_now = idle();
+    if (idle_now == 0) return 0;
+    const uint64_t released = last_release_ms_.load(std::memory_order_relaxed);  // a time, orders nothing
+    if (now_ms >= released + delay_ms) return idle_now;
+    if (idle_now <= keep || PayOff(now_ms) > kDebtLimit) return 0;
+    // Down to half, so that the next release does not purge again.
+    return idle_now - keep / 2;
+  }
+
+ private:
+  // Pays off what time allows and returns the rest of the debt.
+  uint64_t PayOff(uint64_t now_ms) {
+    // Relaxed: two threads that pay at once pay a little too much or too little, which does no harm.
+    const uint64_t last = paid_ms_.exchange(now_ms, std::memory_order_relaxed);
+    const uint64_t paid = now_ms > last ? (now_ms - last) * kPaidPerMs : 0;
+    uint64_t debt = debt_.load(std::memory_order_relaxed);  // as above
+    debt = debt > paid ? debt - paid : 0;
+    debt_.store(debt, std::memory_order_relaxed);  // as above
+    return debt;
+  }
+
+  std::atomic<int64_t> idle_{0};
+  std::atomic<uint64_t> debt_{0};
+  std::atomic<uint64_t> last_release_ms_{0};
+  std::atomic<uint64_t> paid_ms_{0};
+};
+
+extern IdleBudget g_idle;
+
+}  // namespace hakmem
+
+#endif  // HAKMEM_PAGE_ARENA_IDLE_BUDGET_H_

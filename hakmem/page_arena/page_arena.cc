@@ -1,0 +1,304 @@
+#include "hakmem/page_arena/page_arena.h"
+
+#include <atomic>
+
+#include "hakmem/diag/check.h"
+#include "hakmem/mmap_gate/mmap_gate.h"
+#include "hakmem/page_arena/idle_budget.h"
+#include "hakmem/platform/os.h"
+
+namespace hakmem {
+
+constinit IdleBudget g_idle;
+
+namespace arena {
+namespace {
+
+// A bit for each piece of the window. The words are atomic because the holder of a run reads its own dirty bits without
+// the lock; relaxed, because the lock, or holding the run, orders everything else.
+class PieceSet {
+ public:
+  bool Has(uint32_t i) const { return (Word(i) >> (i % 64)) & 1; }
+  uint64_t Word(uint32_t i) const { return words_[i / 64].load(std::memory_order_relaxed); }  // see the class
+  void Add(uint32_t i) { words_[i / 64].fetch_or(uint64_t{1} << (i % 64), std::memory_order_relaxed); }      // ditto
+  void Remove(uint32_t i) { words_[i / 64].fetch_and(~(uint64_t{1} << (i % 64)), std::memory_order_relaxed); }  // ditto
+
+ private:
+  std::atomic<uint64_t> words_[kWindowSuperslabs / 64] = {};
+};
+
+constinit Lock lock{LockRank::kArena};
+constinit PieceSet taken;
+constinit PieceSet mapped;
+constinit PieceSet dirty;
+constinit PieceSet purged;  // not dirty because it was purged: using it again is a refault
+// No piece at or above was ever taken.
+constinit uint32_t high_water HAK_GUARDED_BY(lock) = kFirstSuperslab;
+constinit uint64_t taken_pieces HAK_GUARDED_BY(lock) = 0;
+constinit uint64_t idle_pieces HAK_GUARDED_BY(lock) = 0;
+constinit std::atomic<uint64_t> outside_bytes{0};
+
+uint32_t IndexOf(const void* address) { return static_cast<uint32_t>(WindowOffset(address) >> kSuperslabShift); }
+
+struct Run {
+  uint32_t first = 0;
+  uint32_t count = 0;
+};
+
+// The lowest free run of `count` pieces aligned to `alignment` below `limit`; with `only_dirty` of idle pieces only.
+Run FindRun(size_t count, size_t alignment, uint32_t limit, bool only_dirty) HAK_REQUIRES(lock) {
+  const uintptr_t base_pieces = g_window_base >> kSuperslabShift;
+  const uintptr_t step = alignment >> kSuperslabShift;
+  uint32_t i = kFirstSuperslab;
+  while (i < limit) {
+    if (step > 1) {
+      i = static_cast<uint32_t>((base_pieces + i + step - 1) / step * step - base_pieces);
+    } else if (i % 64 == 0) {
+      const uint64_t word = only_dirty ? ~(dirty.Word(i) & ~taken.Word(i)) : taken.Word(i);
+      if (word == ~uint64_t{0}) {
+        i += 64;
+        continue;
+      }
+    }
+    if (count > kWindowSuperslabs - i) break;
+    uint32_t n = 0;
+    while (n < count && !taken.Has(i + n) && (!only_dirty || dirty.Has(i + n))) ++n;
+    if (n == count) return {i, static_cast<uint32_t>(count)};
+    i += n + 1;
+  }
+  return {};
+}
+
+void Take(Run run) HAK_REQUIRES(lock) {
+  size_t dirty_count = 0;
+  size_t purged_count = 0;
+  for (uint32_t i = run.first; i < run.first + run.count; ++i) {
+    HAK_ASSERT(!taken.Has(i));
+    taken.Add(i);
+    if (dirty.Has(i)) ++dirty_count;
+    if (purged.Has(i)) {
+      purged.Remove(i);
+      ++purged_count;
+    }
+  }
+  taken_pieces += run.count;
+  idle_pieces -= dirty_count;
+  if (high_water < run.first + run.count) high_water = run.first + run.count;
+  g_idle.RemoveIdle(dirty_count * kSuperslabSize);
+  g_idle.AddRefault(purged_count * kSuperslabSize);
+}
+
+// Makes taken pieces free. Those that were written to become idle.
+void Free(Run run, bool written) HAK_REQUIRES(lock) {
+  size_t idle = 0;
+  for (uint32_t i = run.first; i < run.first + run.count; ++i) {
+    HAK_ASSERT(taken.Has(i));
+    if (written && mapped.Has(i)) dirty.Add(i);
+    if (dirty.Has(i)) ++idle;
+    taken.Remove(i);
+  }
+  taken_pieces -= run.count;
+  idle_pieces += idle;
+  if (idle != 0) g_idle.AddIdle(idle * kSuperslabSize, os::NowMs());
+}
+
+// Maps those pieces of a taken run that are not mapped. On failure the run is still taken.
+gate::Outcome MapMissing(Run run) {
+  const uint32_t end = run.first + run.count;
+  for (uint32_t i = run.first; i < end;) {
+    if (mapped.Has(i)) {
+      ++i;
+      continue;
+    }
+    uint32_t stop = i + 1;
+    while (stop < end && !mapped.Has(stop)) ++stop;
+    const gate::Outcome outcome = gate::Commit(WindowAddress(i), (stop - i) * kSuperslabSize);
+    if (outcome != gate::Outcome::kDone) return outcome;
+    for (; i < stop; ++i) mapped.Add(i);
+  }
+  return gate::Outcome::kDone;
+}
+
+// Another mapping stands somewhere in the unmapped part of this taken run: leaves the pieces that it touches taken for
+// good, and frees the others.
+void SetForeignAside(Run run) {
+  for (uint32_t i = run.first; i < run.first + run.count; ++i) {
+    bool foreign = false;
+    if (!mapped.Has(i)) {
+      switch (gate::Commit(WindowAddress(i), kSuperslabSize)) {
+        case gate::Outcome::kDone: mapped.Add(i); break;
+        case gate::Outcome::kTaken: foreign = true; break;
+        case gate::Outcome::kNoMemory: break;
+      }
+    }
+    LockHolder hold(lock);
+    if (foreign) {
+      --taken_pieces;  // not ours, and never will be
+    } else {
+      Free({i, 1}, false);
+    }
+  }
+}
+
+void* AcquireInWindow(size_t count, size_t alignment) {
+  bool reclaimed = false;
+  for (;;) {
+    Run run;
+    {
+      LockHolder hold(lock);
+      run = FindRun(count, alignment, high_water, true);
+      if (run.count == 0) run = FindRun(count, alignment, kWindowSuperslabs, false);
+      if (run.count == 0) return nullptr;
+      Take(run);
+    }
+    switch (MapMissing(run)) {
+      case gate::Outcome::kDone: return WindowAddress(run.first);
+      case gate::Outcome::kTaken: SetForeignAside(run); continue;
+      case gate::Outcome::kNoMemory: break;
+    }
+    {
+      LockHolder hold(lock);
+      Free(run, false);
+    }
+    if (reclaimed || UnmapIdle() == 0) return nullptr;
+    reclaimed = true;
+  }
+}
+
+}  // namespace
+
+void* Acquire(size_t count, size_t alignment) {
+  if (HasWindow() && count <= kWindowSuperslabs / 4) {
+    if (void* address = AcquireInWindow(count, alignment); address != nullptr) return address;
+  }
+  const size_t size = count << kSuperslabShift;
+  void* address = gate::MapOutside(size, alignment);
+  if (address == nullptr && UnmapIdle() != 0) address = gate::MapOutside(size, alignment);
+  if (address != nullptr) outside_bytes.fetch_add(size, std::memory_order_relaxed);  // an amount, orders nothing
+  return address;
+}
+
+void Release(void* address, size_t count) {
+  if (!InWindow(address)) {
+    outside_bytes.fetch_sub(count << kSuperslabShift, std::memory_order_relaxed);  // an amount, orders nothing
+    gate::Unmap(address, count << kSuperslabShift);
+    return;
+  }
+  LockHolder hold(lock);
+  Free({IndexOf(address), static_cast<uint32_t>(count)}, true);
+}
+
+bool ExtendInPlace(void* address, size_t count, size_t more) {
+  if (!InWindow(address)) return false;
+  const Run run = {static_cast<uint32_t>(IndexOf(address) + count), static_cast<uint32_t>(more)};
+  if (more > kWindowSuperslabs / 4 || run.first + run.count > kWindowSuperslabs) return false;
+  {
+    LockHolder hold(lock);
+    for (uint32_t i = run.first; i < run.first + run.count; ++i) {
+      if (taken.Has(i)) return false;
+    }
+    Take(run);
+  }
+  switch (MapMissing(run)) {
+    case gate::Outcome::kDone: return true;
+    case gate::Outcome::kTaken: SetForeignAside(run); return false;
+    case gate::Outcome::kNoMemory: break;
+  }
+  LockHolder hold(lock);
+  Free(run, false);
+  return false;
+}
+
+void ForgetMoved(void* address, size_t count) {
+  if (!InWindow(address)) {
+    outside_bytes.fetch_sub(count << kSuperslabShift, std::memory_order_relaxed);  // an amount, orders nothing
+    return;
+  }
+  const Run run = {IndexOf(address), static_cast<uint32_t>(count)};
+  LockHolder hold(lock);
+  for (uint32_t i = run.first; i < run.first + run.count; ++i) {
+    mapped.Remove(i);
+    dirty.Remove(i);
+  }
+  Free(run, false);
+}
+
+bool IsDirty(const void* address, size_t index) {
+  return InWindow(address) && dirty.Has(IndexOf(address) + static_cast<uint32_t>(index));
+}
+
+size_t PurgeIdle(size_t bytes) {
+  size_t done = 0;
+  uint32_t from = kWindowSuperslabs;
+  while (done < bytes) {
+    Run run;
+    {
+      LockHolder hold(lock);
+      if (idle_pieces == 0) break;
+      uint32_t i = from < high_water ? from : high_water;
+      while (i > kFirstSuperslab && !(dirty.Has(i - 1) && !taken.Has(i - 1))) --i;
+      if (i == kFirstSuperslab) break;
+      run.first = i;
+      while (run.first > kFirstSuperslab && dirty.Has(run.first - 1) && !taken.Has(run.first - 1) &&
+             run.count * kSuperslabSize < bytes - done) {
+        --run.first;
+        ++run.count;
+        taken.Add(run.first);
+      }
+      taken_pieces += run.count;
+      idle_pieces -= run.count;
+      from = run.first;
+    }
+    g_idle.RemoveIdle(run.count * kSuperslabSize);
+    const bool purged_now = gate::Purge(WindowAddress(run.first), run.count * kSuperslabSize);
+    LockHolder hold(lock);
+    for (uint32_t i = run.first; i < run.first + run.count; ++i) {
+      if (purged_now) {
+        dirty.Remove(i);
+        purged.Add(i);
+      }
+    }
+    Free(run, false);
+    if (purged_now) done += run.count * kSuperslabSize;
+  }
+  return done;
+}
+
+size_t UnmapIdle() {
+  size_t done = 0;
+  uint32_t at = kFirstSuperslab;
+  for (;;) {
+    Run run;
+    {
+      LockHolder hold(lock);
+      while (at < high_water && (taken.Has(at) || !mapped.Has(at))) ++at;
+      if (at >= high_water) return done;
+      run.first = at;
+      while (run.first + run.count < high_water && !taken.Has(run.first + run.count) &&
+             mapped.Has(run.first + run.count)) {
+        ++run.count;
+      }
+      Take(run);
+    }
+    gate::Unmap(WindowAddress(run.first), run.count * kSuperslabSize);
+    done += run.count * kSuperslabSize;
+    at = run.first + run.count;
+    LockHolder hold(lock);
+    for (uint32_t i = run.first; i < run.first + run.count; ++i) {
+      mapped.Remove(i);
+      dirty.Remove(i);
+    }
+    Free(run, false);
+  }
+}
+
+Usage GetUsage() {
+  const uint64_t outside = outside_bytes.load(std::memory_order_relaxed);  // an amount, orders nothing
+  LockHolder hold(lock);
+  return {taken_pieces * kSuperslabSize + outside, idle_pieces * kSuperslabSize};
+}
+
+Lock& ArenaLock() { return lock; }
+
+}  // namespace arena
+}  // namespace hakmem

@@ -1,0 +1,56 @@
+// The page arena: runs of superslab-sized pieces, kept for reuse and given back to the system.
+//
+// Each superslab-sized piece of the window is
+//
+//   taken  | mapped | dirty | meaning
+//   no     | no     | no    | free address space
+//   no     | yes    | yes   | idle: resident, waits for reuse or purge
+//   no     | yes    | no    | purged or never touched: reads as zero
+//   yes    | yes    | any   | handed out; dirty tells that it may hold other bytes than zero
+//   yes    | no     | no    | being mapped, or somebody else's mapping stands there
+//
+// All functions are thread-safe; bits change under one lock, system calls are made without it on runs that are taken.
+#ifndef HAKMEM_PAGE_ARENA_PAGE_ARENA_H_
+#define HAKMEM_PAGE_ARENA_PAGE_ARENA_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "hakmem/platform/lock.h"
+
+namespace hakmem::arena {
+
+// `count` neighbouring superslabs whose first is aligned to `alignment` bytes (a power of two, at least a superslab),
+// readable and writable. Dirty pieces come first. nullptr without memory.
+[[nodiscard]] void* Acquire(size_t count, size_t alignment);
+
+// Gives back a run from Acquire, or a part of one in whole pieces; its contents are lost.
+void Release(void* address, size_t count);
+
+// Takes the `more` pieces that follow a run of `count` pieces, when they are free. The run then has count + more pieces.
+[[nodiscard]] bool ExtendInPlace(void* address, size_t count, size_t more);
+
+// The pages of this run were moved elsewhere (mremap): its address space is free again.
+void ForgetMoved(void* address, size_t count);
+
+// Whether piece `index` of a run that the caller holds may hold other bytes than zero. False for fresh pieces.
+bool IsDirty(const void* address, size_t index);
+
+// Purges idle pieces, highest addresses first, until `bytes` are purged or none is left. Returns bytes purged.
+size_t PurgeIdle(size_t bytes);
+
+// Unmaps everything that is not handed out. Returns bytes unmapped.
+size_t UnmapIdle();
+
+struct Usage {
+  uint64_t taken;  // bytes handed out
+  uint64_t idle;   // bytes idle
+};
+Usage GetUsage();
+
+// The lock that fork holds.
+Lock& ArenaLock();
+
+}  // namespace hakmem::arena
+
+#endif  // HAKMEM_PAGE_ARENA_PAGE_ARENA_H_

@@ -1,0 +1,190 @@
+#include "hakmem/platform/os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "hakmem/platform/compiler.h"
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
+namespace hakmem::os {
+namespace {
+
+// syscall(2) of the C library would set errno; free() may not.
+intptr_t Syscall(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0) {
+#if defined(__x86_64__)
+  long result;
+  register long r10 __asm__("r10") = d;
+  register long r8 __asm__("r8") = e;
+  register long r9 __asm__("r9") = f;
+  __asm__ volatile("syscall"
+                   : "=a"(result)
+                   : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                   : "rcx", "r11", "memory");
+  return result;
+#else
+  int saved = errno;
+  intptr_t result = syscall(number, a, b, c, d, e, f);
+  if (result == -1) result = -errno;
+  errno = saved;
+  return result;
+#endif
+}
+
+long AsLong(const void* p) { return reinterpret_cast<long>(p); }
+bool Failed(intptr_t result) { return result < 0 && result >= -4095; }
+
+// Relaxed everywhere: a count that is only printed orders nothing.
+std::atomic<uint64_t> call_counts[static_cast<size_t>(Call::kCount)];
+
+#if !defined(HAKMEM_BUILD_RELEASE)
+std::atomic<FaultHook> fault_hook{nullptr};
+std::atomic<size_t> pretended_page_size{0};
+#endif
+
+// Counts the call; the errno that a test wants it to fail with, else 0.
+int Enter(Call call) {
+  call_counts[static_cast<size_t>(call)].fetch_add(1, std::memory_order_relaxed);  // a count, orders nothing
+#if !defined(HAKMEM_BUILD_RELEASE)
+  // Acquire: what the test prepared before it set the hook is visible to the hook.
+  if (FaultHook hook = fault_hook.load(std::memory_order_acquire); hook != nullptr) return hook(call);
+#endif
+  return 0;
+}
+
+MapResult ToMapResult(intptr_t result) {
+  if (Failed(result)) return {nullptr, static_cast<int>(-result)};
+  return {reinterpret_cast<void*>(result), 0};
+}
+
+}  // namespace
+
+MapResult Map(void* hint, size_t size, bool fixed, bool reserve) {
+  if (int error = Enter(Call::kMap); error != 0) return {nullptr, error};
+  int flags =
+      MAP_PRIVATE | MAP_ANONYMOUS | (fixed ? MAP_FIXED_NOREPLACE : 0) | (reserve ? 0 : MAP_NORESERVE);
+  MapResult r = ToMapResult(Syscall(SYS_mmap, AsLong(hint), size, PROT_READ | PROT_WRITE, flags, -1, 0));
+  if (fixed && r.ptr != nullptr && r.ptr != hint) {
+    // A kernel before 4.17 takes the address for a mere hint.
+    Syscall(SYS_munmap, AsLong(r.ptr), size);
+    return {nullptr, EEXIST};
+  }
+  return r;
+}
+
+int Unmap(void* ptr, size_t size) {
+  if (int error = Enter(Call::kUnmap); error != 0) return error;
+  return static_cast<int>(-Syscall(SYS_munmap, AsLong(ptr), size));
+}
+
+int Purge(void* ptr, size_t size) {
+  if (int error = Enter(Call::kPurge); error != 0) return error;
+  return static_cast<int>(-Syscall(SYS_madvise, AsLong(ptr), size, MADV_DONTNEED));
+}
+
+int AdviseHuge(void* ptr, size_t size, bool huge) {
+  if (int error = Enter(Call::kAdvise); error != 0) return error;
+  return static_cast<int>(-Syscall(SYS_madvise, AsLong(ptr), size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE));
+}
+
+MapResult RemapTo(void* from, size_t old_size, size_t new_size, void* to) {
+  if (int error = Enter(Call::kRemap); error != 0) return {nullptr, error};
+  return ToMapResult(
+      Syscall(SYS_mremap, AsLong(from), old_size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED, AsLong(to)));
+}
+
+MapResult RemapAnywhere(void* from, size_t old_size, size_t new_size) {
+  if (int error = Enter(Call::kRemap); error != 0) return {nullptr, error};
+  return ToMapResult(Syscall(SYS_mremap, AsLong(from), old_size, new_size, MREMAP_MAYMOVE));
+}
+
+size_t PageSize() {
+#if !defined(HAKMEM_BUILD_RELEASE)
+  if (size_t size = pretended_page_size.load(std::memory_order_relaxed); size != 0) return size;  // a lone value
+#endif
+  static std::atomic<size_t> cached{0};
+  size_t size = cached.load(std::memory_order_relaxed);  // a lone value that is the same whoever computes it
+  if (HAK_UNLIKELY(size == 0)) {
+    size = getauxval(AT_PAGESZ);
+    cached.store(size, std::memory_order_relaxed);  // as above
+  }
+  return size;
+}
+
+uint64_t NowMs() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1000 + static_cast<uint64_t>(now.tv_nsec) / 1000000;
+}
+
+void FutexWait(std::atomic<uint32_t>* word, uint32_t expected) {
+  Syscall(SYS_futex, AsLong(word), FUTEX_WAIT_PRIVATE, expected);
+}
+
+void FutexWaitMs(std::atomic<uint32_t>* word, uint32_t expected, uint64_t ms) {
+  timespec limit = {static_cast<time_t>(ms / 1000), static_cast<long>(ms % 1000) * 1000000};
+  Syscall(SYS_futex, AsLong(word), FUTEX_WAIT_PRIVATE, expected, AsLong(&limit));
+}
+
+void FutexWake(std::atomic<uint32_t>* word, int count) {
+  Syscall(SYS_futex, AsLong(word), FUTEX_WAKE_PRIVATE, count);
+}
+
+bool Write(int fd, const char* data, size_t size) {
+  while (size != 0) {
+    intptr_t n = Syscall(SYS_write, fd, AsLong(data), size);
+    if (n == -EINTR) continue;
+    if (n <= 0) return false;
+    data += n;
+    size -= static_cast<size_t>(n);
+  }
+  return true;
+}
+
+int OpenForReport(const char* path) {
+  return static_cast<int>(
+      Syscall(SYS_openat, AT_FDCWD, AsLong(path), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+}
+
+int OpenForRead(const char* path) {
+  return static_cast<int>(Syscall(SYS_openat, AT_FDCWD, AsLong(path), O_RDONLY | O_CLOEXEC));
+}
+
+intptr_t Read(int fd, void* buffer, size_t size) { return Syscall(SYS_read, fd, AsLong(buffer), size); }
+void Close(int fd) { Syscall(SYS_close, fd); }
+void Yield() { Syscall(SYS_sched_yield); }
+int ThreadId() { return static_cast<int>(Syscall(SYS_gettid)); }
+int ProcessId() { return static_cast<int>(Syscall(SYS_getpid)); }
+
+uint64_t RandomSeed() {
+  uint64_t seed = 0;
+  constexpr int kNonBlocking = 1;
+  if (Syscall(SYS_getrandom, AsLong(&seed), sizeof(seed), kNonBlocking) == sizeof(seed)) return seed;
+  if (const auto* bytes = reinterpret_cast<const uint64_t*>(getauxval(AT_RANDOM)); bytes != nullptr) seed ^= *bytes;
+  return seed;
+}
+
+bool IsSecure() { return getauxval(AT_SECURE) != 0; }
+
+uint64_t CallCount(Call call) {
+  return call_counts[static_cast<size_t>(call)].load(std::memory_order_relaxed);  // a count, orders nothing
+}
+
+#if !defined(HAKMEM_BUILD_RELEASE)
+void SetFaultHook(FaultHook hook) {
+  fault_hook.store(hook, std::memory_order_release);  // publishes what the test prepared
+}
+void SetPageSizeForTest(size_t size) {
+  pretended_page_size.store(size, std::memory_order_relaxed);  // a lone value
+}
+#endif
+
+}  // namespace hakmem::os

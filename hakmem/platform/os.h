@@ -1,0 +1,87 @@
+// The one door to the kernel: every system call that hakmem makes for memory, locks, time and output.
+//
+// The calls are made raw, not through the C library: they leave errno alone, cannot be intercepted by a tool that
+// allocates, and work before the C library is set up. Errors come back as positive errno values.
+// Outside release builds a test can make the n-th call fail (SetFaultHook) and pretend another page size.
+#ifndef HAKMEM_PLATFORM_OS_H_
+#define HAKMEM_PLATFORM_OS_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "hakmem/platform/build.h"
+
+namespace hakmem::os {
+
+enum class Call : uint8_t { kMap, kUnmap, kPurge, kRemap, kAdvise, kCount };
+
+struct MapResult {
+  void* ptr;  // nullptr on failure
+  int error;  // errno value, 0 on success
+};
+
+// mmap(2), private, anonymous, readable and writable. With `fixed` the mapping is at `hint` or fails with EEXIST
+// (MAP_FIXED_NOREPLACE): a mapping of somebody else is never replaced. `reserve` false asks not to account swap.
+[[nodiscard]] MapResult Map(void* hint, size_t size, bool fixed, bool reserve = true);
+
+// munmap(2). 0 or errno.
+int Unmap(void* ptr, size_t size);
+
+// madvise(2) MADV_DONTNEED: the pages leave the resident set at once and read as zero afterwards. 0 or errno.
+int Purge(void* ptr, size_t size);
+
+// madvise(2) MADV_HUGEPAGE or MADV_NOHUGEPAGE. A kernel without huge pages answers EINVAL, which is no fault.
+int AdviseHuge(void* ptr, size_t size, bool huge);
+
+// mremap(2) to exactly `to`, where a mapping of our own of `new_size` bytes already stands and is replaced.
+[[nodiscard]] MapResult RemapTo(void* from, size_t old_size, size_t new_size, void* to);
+
+// mremap(2) wherever the kernel likes.
+[[nodiscard]] MapResult RemapAnywhere(void* from, size_t old_size, size_t new_size);
+
+// The system's page size in bytes, or the pretended one.
+size_t PageSize();
+
+// Milliseconds of CLOCK_MONOTONIC_COARSE.
+uint64_t NowMs();
+
+// futex(2), private: waits while `*word` equals `expected`; wakes `count` waiters.
+void FutexWait(std::atomic<uint32_t>* word, uint32_t expected);
+void FutexWaitMs(std::atomic<uint32_t>* word, uint32_t expected, uint64_t ms);
+void FutexWake(std::atomic<uint32_t>* word, int count);
+
+// write(2), retried on EINTR and short writes. Returns false when the descriptor takes no more.
+bool Write(int fd, const char* data, size_t size);
+
+// open(2) of a file for appended output, created with mode 0644. Descriptor or -errno.
+int OpenForReport(const char* path);
+// open(2), read(2), close(2) for files of /proc. Descriptor, byte count or -errno.
+int OpenForRead(const char* path);
+intptr_t Read(int fd, void* buffer, size_t size);
+void Close(int fd);
+
+// sched_yield(2).
+void Yield();
+int ThreadId();
+int ProcessId();
+// Fills `out` with 8 random bytes (getrandom(2), then the auxiliary vector's AT_RANDOM).
+uint64_t RandomSeed();
+// True in a set-uid or set-gid program (AT_SECURE), where the environment is not to be trusted.
+bool IsSecure();
+
+// Number of calls of each kind since the start; what statistics print.
+uint64_t CallCount(Call call);
+
+#if !defined(HAKMEM_BUILD_RELEASE)
+// Tests only: called before each system call of the kinds above; a non-zero answer is the errno that the call then
+// fails with. nullptr takes the hook away.
+using FaultHook = int (*)(Call call);
+void SetFaultHook(FaultHook hook);
+// Tests only: pretends a larger page size (a power of two, at least the real one); 0 goes back to the real one.
+void SetPageSizeForTest(size_t size);
+#endif
+
+}  // namespace hakmem::os
+
+#endif  // HAKMEM_PLATFORM_OS_H_

@@ -1,0 +1,406 @@
+#include "hakmem/shared_pool/shared_pool.h"
+
+#include <atomic>
+
+#include "hakmem/config/options.h"
+#include "hakmem/diag/check.h"
+#include "hakmem/mmap_gate/mmap_gate.h"
+#include "hakmem/page_arena/idle_budget.h"
+#include "hakmem/page_arena/page_arena.h"
+#include "hakmem/platform/os.h"
+#include "hakmem/shared_pool/empty_list.h"
+#include "hakmem/shared_pool/registry.h"
+#include "hakmem/superslab/address_map.h"
+
+namespace hakmem::pool {
+namespace {
+
+// The LRU holds at most this much idle memory; what is beyond goes to the page arena, where larger blocks find it, too.
+constexpr size_t kLruBytes = size_t{8} << 20;
+// How many superslabs stage 2 looks at before it asks for another one.
+constexpr int kMaxLooked = 256;
+
+constinit Lock lock{LockRank::kSharedPool};
+constinit Registry registry;
+constinit EmptyList empty_lists[kClasses];
+constinit std::atomic<uint32_t> empty_slots{0};
+
+// Idle superslabs, most recent first, and metadata without a superslab.
+constinit Superslab* lru_first HAK_GUARDED_BY(lock) = nullptr;
+constinit Superslab* lru_last HAK_GUARDED_BY(lock) = nullptr;
+constinit size_t lru_count HAK_GUARDED_BY(lock) = 0;
+constinit Superslab* spare HAK_GUARDED_BY(lock) = nullptr;
+
+constinit std::atomic<uint64_t> superslabs_now{0};
+constinit std::atomic<uint64_t> superslabs_mapped{0};
+enum Stage { kStage0, kStage05, kStage1, kStage2, kStage3Lru, kStage3New };
+constinit std::atomic<uint64_t> acquired_at[6] = {};
+
+void Count(Stage stage) {
+  acquired_at[stage].fetch_add(1, std::memory_order_relaxed);  // a count, orders nothing
+}
+
+uint32_t BitsOf(unsigned first, unsigned span) {
+  return static_cast<uint32_t>(((uint64_t{1} << span) - 1) << first);
+}
+uint32_t BitsOf(const Slab& slab) { return BitsOf(slab.index(), static_cast<unsigned>(slab.span())); }
+size_t BytesOf(uint32_t bits) { return static_cast<size_t>(__builtin_popcount(bits)) * kSlabSize; }
+
+// The caller has just taken these slots: they are in use from here on. Whether their memory reads as zero.
+bool StartUse(Superslab& superslab, uint32_t bits) {
+  superslab.active.fetch_or(bits, std::memory_order_relaxed);  // a hint: an idle superslab is made by the unused mask
+  // Relaxed: the bits of slots that we hold are ours; their last change came to us with the slots.
+  const uint32_t dirty = superslab.dirty.load(std::memory_order_relaxed) & bits;
+  if (dirty != 0) g_idle.RemoveIdle(BytesOf(dirty));
+  return dirty == 0;
+}
+
+// The caller gives these slots up, and they may hold bytes now.
+void EndUse(Superslab& superslab, uint32_t bits) {
+  superslab.dirty.fetch_or(bits, std::memory_order_relaxed);    // ours until the slots are given up, which releases
+  superslab.active.fetch_and(~bits, std::memory_order_relaxed);  // a hint
+  g_idle.AddIdle(BytesOf(bits), os::NowMs());
+}
+
+// Takes `span` neighbouring UNUSED slots: the index of the first, or -1.
+int TakeUnused(Superslab& superslab, unsigned span) {
+  uint32_t unused = superslab.unused.load(std::memory_order_relaxed);  // a look: the exchange decides
+  for (;;) {
+    uint32_t starts = unused;
+    for (unsigned i = 1; i < span && starts != 0; ++i) starts &= unused >> i;
+    if (starts == 0) return -1;
+    const unsigned first = static_cast<unsigned>(__builtin_ctz(starts));
+    const uint32_t rest = unused & ~BitsOf(first, span);
+    // Acquire: what the slots' last users wrote (dirty bits, generations) is visible.
+    if (!superslab.unused.compare_exchange_weak(unused, rest, std::memory_order_acquire, std::memory_order_relaxed)) {
+      continue;
+    }
+    if (rest == 0 && superslab.empty.load(std::memory_order_relaxed) == 0) {  // a hint
+      registry.ClearHint(superslab.number);
+      // A slot may have come back in between.
+      if (superslab.unused.load(std::memory_order_relaxed) != 0) registry.SetHint(superslab.number);  // a hint
+    }
+    return static_cast<int>(first);
+  }
+}
+
+void GiveUnused(Superslab& superslab, uint32_t bits) {
+  superslab.unused.fetch_or(bits, std::memory_order_release);  // publishes what we did to the slots
+  registry.SetHint(superslab.number);
+}
+
+// Makes EMPTY slots UNUSED, so that spans of other lengths can be cut from them.
+void MakeEmptyUnused(Superslab& superslab) {
+  uint32_t empty = superslab.empty.load(std::memory_order_relaxed);  // a hint: the slot's own word decides
+  for (; empty != 0; empty &= empty - 1) {
+    Slab& slab = superslab.slabs[__builtin_ctz(empty)];
+    const SlotValue value = slab.slot().Peek();
+    if (value.state != SlotState::kEmpty) continue;
+    const uint32_t bit = 1u << slab.index();
+    if (!slab.slot().Change(value, SlotState::kUnused)) continue;
+    empty_slots.fetch_sub(1, std::memory_order_relaxed);      // a count
+    superslab.empty.fetch_and(~bit, std::memory_order_relaxed);  // a hint
+    GiveUnused(superslab, BitsOf(slab));
+  }
+}
+
+void PushLru(Superslab* superslab, uint64_t now) HAK_REQUIRES(lock) {
+  superslab->in_lru = true;
+  superslab->idle_since_ms = now;
+  superslab->lru_prev = nullptr;
+  superslab->lru_next = lru_first;
+  (lru_first != nullptr ? lru_first->lru_prev : lru_last) = superslab;
+  lru_first = superslab;
+  ++lru_count;
+}
+
+void UnlinkLru(Superslab* superslab) HAK_REQUIRES(lock) {
+  (superslab->lru_prev != nullptr ? superslab->lru_prev->lru_next : lru_first) = superslab->lru_next;
+  (superslab->lru_next != nullptr ? superslab->lru_next->lru_prev : lru_last) = superslab->lru_prev;
+  superslab->in_lru = false;
+  --lru_count;
+}
+
+// The oldest superslab of the LRU, when the LRU is above `keep` bytes or it is idle since before `before_ms`.
+Superslab* PopOldest(size_t keep, uint64_t before_ms) {
+  LockHolder hold(lock);
+  Superslab* oldest = lru_last;
+  if (oldest == nullptr) return nullptr;
+  if (lru_count * kSuperslabSize <= keep && oldest->idle_since_ms > before_ms) return nullptr;
+  UnlinkLru(oldest);
+  return oldest;
+}
+
+// An idle superslab that nobody can reach any more goes to the page arena, its metadata to the spares.
+void Dissolve(Superslab* superslab) {
+  address_map::Remove(superslab->base, 1);
+  // Relaxed: nobody holds a slot of this superslab.
+  g_idle.RemoveIdle(BytesOf(superslab->dirty.load(std::memory_order_relaxed)));
+  superslab->kind.store(Region::Kind::kNone, std::memory_order_relaxed);  // lookups go through the map
+  arena::Release(superslab->base, 1);
+  superslabs_now.fetch_sub(1, std::memory_order_relaxed);  // a count
+  LockHolder hold(lock);
+  superslab->lru_next = spare;
+  spare = superslab;
+}
+
+// Puts a superslab without active slots into the LRU, unless somebody takes a slot of it meanwhile.
+void TryIdle(Superslab& superslab) {
+  if (superslab.active.load(std::memory_order_relaxed) != 0) return;  // a hint: the exchange below decides
+  MakeEmptyUnused(superslab);
+  uint32_t all = ~0u;
+  // Acquire: the last users are done with all slots. From here on no slot of it can be taken.
+  if (!superslab.unused.compare_exchange_strong(all, 0, std::memory_order_acquire, std::memory_order_relaxed)) return;
+  registry.ClearHint(superslab.number);
+  {
+    LockHolder hold(lock);
+    PushLru(&superslab, os::NowMs());
+  }
+  while (Superslab* oldest = PopOldest(kLruBytes, 0)) Dissolve(oldest);
+}
+
+// A superslab whose slots nobody else can take yet; nullptr without memory.
+Superslab* NewSuperslab() {
+  {
+    LockHolder hold(lock);
+    if (Superslab* recent = lru_first; recent != nullptr) {
+      UnlinkLru(recent);
+      Count(kStage3Lru);
+      return recent;
+    }
+  }
+  char* base = static_cast<char*>(arena::Acquire(1, kSuperslabSize));
+  if (base == nullptr) return nullptr;
+  Superslab* superslab;
+  {
+    LockHolder hold(lock);
+    superslab = spare;
+    if (superslab != nullptr) spare = superslab->lru_next;
+  }
+  if (superslab == nullptr) {
+    superslab = static_cast<Superslab*>(gate::AllocateMetadata(sizeof(Superslab), alignof(Superslab)));
+    if (superslab != nullptr && kTrackBlocks) {
+      superslab->live_bits = static_cast<std::atomic<uint64_t>*>(
+          gate::AllocateMetadata(kLiveWords * sizeof(std::atomic<uint64_t>), 64));
+    }
+    if (superslab == nullptr || (kTrackBlocks && superslab->live_bits == nullptr) || !registry.Add(superslab)) {
+      arena::Release(base, 1);
+      return nullptr;
+    }
+  }
+  const bool dirty = arena::IsDirty(base, 0);
+  superslab->Prepare(base, dirty);
+  superslab->unused.store(0, std::memory_order_relaxed);  // all slots are the caller's for now
+  if (!address_map::Enter(superslab, 1)) {
+    arena::Release(base, 1);
+    LockHolder hold(lock);
+    superslab->lru_next = spare;
+    spare = superslab;
+    return nullptr;
+  }
+  if (dirty) g_idle.AddIdle(kSuperslabSize, os::NowMs());
+  superslabs_now.fetch_add(1, std::memory_order_relaxed);     // a count
+  superslabs_mapped.fetch_add(1, std::memory_order_relaxed);  // a count
+  Count(kStage3New);
+  return superslab;
+}
+
+// An EMPTY slot of the right span, ACTIVE now; false when it is neither.
+bool TakeEmpty(Slab& slab, SlotValue value, unsigned span) {
+  if (value.state != SlotState::kEmpty || slab.span() != span) return false;
+  if (!slab.slot().Change(value, SlotState::kActive)) return false;
+  empty_slots.fetch_sub(1, std::memory_order_relaxed);  // a count
+  slab.superslab().empty.fetch_and(~(1u << slab.index()), std::memory_order_relaxed);  // a hint
+  return true;
+}
+
+OwnedSlab SetUpTaken(Cache& cache, Slab& slab, const Claimant& who, unsigned size_class) {
+  Superslab& superslab = slab.superslab();
+  cache.hot = &superslab;
+  const bool clean = StartUse(superslab, BitsOf(slab.index(), kSizeClasses[size_class].span));
+  return OwnedSlab::SetUp(slab, who, size_class, clean);
+}
+
+// Makes an UNUSED slot that was taken out of the mask ACTIVE.
+OwnedSlab SetUpUnused(Cache& cache, Slab& slab, const Claimant& who, unsigned size_class) {
+  const bool changed = slab.slot().Change(slab.slot().Peek(), SlotState::kActive);
+  HAK_CHECK(changed);  // the mask gave the slot to us alone
+  return SetUpTaken(cache, slab, who, size_class);
+}
+
+Slab* FindEmpty(Cache& cache, unsigned size_class, unsigned span) {
+  if (Slab* slab = cache.last_released; slab != nullptr) {
+    cache.last_released = nullptr;
+    if (TakeEmpty(*slab, cache.last_value, span)) {
+      Count(kStage0);
+      return slab;
+    }
+  }
+  if (cache.hot != nullptr) {
+    uint32_t empty = cache.hot->empty.load(std::memory_order_relaxed);  // a hint: the slot's own word decides
+    for (; empty != 0; empty &= empty - 1) {
+      Slab& slab = cache.hot->slabs[__builtin_ctz(empty)];
+      if (TakeEmpty(slab, slab.slot().Peek(), span)) {
+        Count(kStage05);
+        return &slab;
+      }
+    }
+  }
+  while (Slab* slab = empty_lists[size_class].Take()) {
+    if (TakeEmpty(*slab, slab->slot().Peek(), span)) {
+      Count(kStage1);
+      return slab;
+    }
+  }
+  return nullptr;
+}
+
+Slab* FindUnused(Cache& cache, unsigned span) {
+  if (cache.hot != nullptr) {
+    if (int i = TakeUnused(*cache.hot, span); i >= 0) return &cache.hot->slabs[i];
+  }
+  for (const bool cut_empty : {false, true}) {
+    if (cut_empty && empty_slots.load(std::memory_order_relaxed) == 0) break;  // a hint
+    int looked = 0;
+    for (uint32_t n = registry.NextHint(0); n < registry.size() && looked < kMaxLooked; n = registry.NextHint(n + 1)) {
+      Superslab* superslab = registry.At(n);
+      if (superslab == nullptr) continue;
+      ++looked;
+      if (cut_empty) MakeEmptyUnused(*superslab);
+      if (int i = TakeUnused(*superslab, span); i >= 0) return &superslab->slabs[i];
+    }
+  }
+  return nullptr;
+}
+
+// Purges what is idle inside a superslab that is in use. Bytes given back.
+size_t PurgeSlots(Superslab& superslab) {
+  // Relaxed: hints; the exchange below takes the slots.
+  if ((superslab.dirty.load(std::memory_order_relaxed) & ~superslab.active.load(std::memory_order_relaxed)) == 0) {
+    return 0;
+  }
+  MakeEmptyUnused(superslab);
+  uint32_t unused = superslab.unused.load(std::memory_order_relaxed);  // a look: the exchange decides
+  uint32_t bits;
+  do {
+    bits = unused & superslab.dirty.load(std::memory_order_relaxed);  // right once the slots are ours: see below
+    if (bits == 0) return 0;
+    // Acquire: the last users are done with the pages, and their dirty bits are visible.
+  } while (!superslab.unused.compare_exchange_weak(unused, unused & ~bits, std::memory_order_acquire,
+                                                   std::memory_order_relaxed));
+  uint32_t purged = 0;
+  for (unsigned i = 0; i < kSlabsPerSuperslab;) {
+    if (((bits >> i) & 1) == 0) {
+      ++i;
+      continue;
+    }
+    unsigned end = i;
+    while (end < kSlabsPerSuperslab && ((bits >> end) & 1) != 0) ++end;
+    if (gate::Purge(superslab.base + i * kSlabSize, (end - i) * kSlabSize)) purged |= BitsOf(i, end - i);
+    i = end;
+  }
+  superslab.dirty.fetch_and(~purged, std::memory_order_relaxed);  // ours; GiveUnused publishes
+  g_idle.RemoveIdle(BytesOf(purged));
+  GiveUnused(superslab, bits);
+  TryIdle(superslab);
+  return BytesOf(purged);
+}
+
+}  // namespace
+
+std::optional<OwnedSlab> Acquire(Cache& cache, const Claimant& who, unsigned size_class) {
+  const unsigned span = kSizeClasses[size_class].span;
+  if (Slab* slab = FindEmpty(cache, size_class, span); slab != nullptr) {
+    return SetUpTaken(cache, *slab, who, size_class);
+  }
+  if (Slab* slab = FindUnused(cache, span); slab != nullptr) {
+    Count(kStage2);
+    return SetUpUnused(cache, *slab, who, size_class);
+  }
+  Superslab* superslab = NewSuperslab();
+  if (superslab == nullptr) return std::nullopt;
+  OwnedSlab owned = SetUpUnused(cache, superslab->slabs[0], who, size_class);
+  GiveUnused(*superslab, ~BitsOf(0, span));
+  return owned;
+}
+
+void Release(Cache& cache, Slab& slab) {
+  Superslab& superslab = slab.superslab();
+  const uint32_t bits = BitsOf(slab);
+  const unsigned size_class = slab.size_class();
+  EndUse(superslab, bits);
+  const bool keep_empty = empty_lists[size_class].HasRoom();
+  const SlotValue value = slab.slot().Peek();
+  if (keep_empty) {
+    empty_slots.fetch_add(1, std::memory_order_relaxed);                      // a count
+    superslab.empty.fetch_or(1u << slab.index(), std::memory_order_relaxed);  // a hint, in place before it is true
+  }
+  const bool changed = slab.slot().Change(value, keep_empty ? SlotState::kEmpty : SlotState::kUnused);
+  HAK_CHECK(changed);  // the slot was ACTIVE and ours
+  if (keep_empty) {
+    registry.SetHint(superslab.number);
+    cache.last_released = &slab;
+    cache.last_value = {SlotState::kEmpty, (value.generation + 1) & 0x3fffffff};
+    empty_lists[size_class].Add(slab);
+  } else {
+    GiveUnused(superslab, bits);
+  }
+  TryIdle(superslab);
+  Balance();
+}
+
+size_t GiveBackIdle(size_t bytes) {
+  size_t done = arena::PurgeIdle(bytes);
+  while (done < bytes) {
+    Superslab* oldest = PopOldest(0, 0);
+    if (oldest == nullptr) break;
+    Dissolve(oldest);
+    done += arena::PurgeIdle(bytes - done);
+  }
+  // From the top: stage 2 takes from the bottom.
+  for (uint32_t n = registry.size(); n-- > 0 && done < bytes;) {
+    if (Superslab* superslab = registry.At(n); superslab != nullptr) done += PurgeSlots(*superslab);
+  }
+  while (done < bytes) {
+    Superslab* oldest = PopOldest(0, 0);
+    if (oldest == nullptr) break;
+    Dissolve(oldest);
+    done += arena::PurgeIdle(bytes - done);
+  }
+  return done;
+}
+
+void Balance() {
+  if (g_idle.idle() == 0) return;
+  const size_t excess = g_idle.Excess(os::NowMs(), g_options.idle_keep, g_options.purge_delay_ms);
+  if (excess == 0) return;
+  // One thread at a time: a second one would only take the lock in turns with the first.
+  static constinit std::atomic<bool> busy{false};
+  if (busy.exchange(true, std::memory_order_acquire)) return;  // acquire and release: what the purge did stays inside
+  GiveBackIdle(excess);
+  busy.store(false, std::memory_order_release);
+}
+
+Statistics GetStatistics() {
+  Statistics statistics = {};
+  statistics.superslabs = superslabs_now.load(std::memory_order_relaxed);            // a count
+  statistics.superslabs_mapped = superslabs_mapped.load(std::memory_order_relaxed);  // a count
+  for (uint32_t n = 0; n < registry.size(); ++n) {
+    const Superslab* superslab = registry.At(n);
+    if (superslab == nullptr) continue;
+    statistics.active_slots +=
+        static_cast<uint64_t>(__builtin_popcount(superslab->active.load(std::memory_order_relaxed)));  // a count
+  }
+  for (int i = 0; i < 6; ++i) statistics.acquired[i] = acquired_at[i].load(std::memory_order_relaxed);  // a count
+  return statistics;
+}
+
+void ForEachSuperslab(Visitor visit, void* context) {
+  for (uint32_t n = 0; n < registry.size(); ++n) {
+    if (Superslab* superslab = registry.At(n); superslab != nullptr) visit(*superslab, context);
+  }
+}
+
+Lock& PoolLock() { return lock; }
+
+}  // namespace hakmem::pool

@@ -1,0 +1,63 @@
+// The shared pool: the slots of all superslabs, with their states, and the staged search through them.
+//
+// Acquire looks, in this order:
+//
+//     stage 0    the slot that this heap gave back last, when it is still EMPTY
+//     stage 0.5  EMPTY slots of the superslab that the heap used last
+//     stage 1    the lock-free list of EMPTY slots of the class
+//     stage 2    UNUSED slots: of the hinted superslab, then of all; then again after EMPTY slots were made UNUSED
+//     stage 3    a superslab from the LRU of idle ones, or a new one through the mmap gate, outside any lock
+//
+// Synchronisation: a slot is taken by one successful transition of its atomic word (EMPTY) or of its superslab's mask of
+// unused slots (UNUSED); both acquire what the last user released. A superslab becomes idle when all 32 of its bits were
+// taken out of that mask in one exchange, which shuts everybody else out. The lock guards the LRU and the registry's
+// growth only; no system call is made under it.
+#ifndef HAKMEM_SHARED_POOL_SHARED_POOL_H_
+#define HAKMEM_SHARED_POOL_SHARED_POOL_H_
+
+#include <cstdint>
+#include <optional>
+
+#include "hakmem/platform/lock.h"
+#include "hakmem/superslab/owned_slab.h"
+
+namespace hakmem::pool {
+
+// What a heap remembers between visits; its owner's alone.
+struct Cache {
+  Slab* last_released = nullptr;
+  SlotValue last_value;
+  Superslab* hot = nullptr;
+};
+
+// A slab for `size_class`, set up, empty and owned by `who`. Nothing without memory.
+[[nodiscard]] std::optional<OwnedSlab> Acquire(Cache& cache, const Claimant& who, unsigned size_class);
+
+// Takes back the slot of a slab that was just retired.
+void Release(Cache& cache, Slab& slab);
+
+// Gives idle memory back to the system: about `bytes`, or all there is with SIZE_MAX. Bytes given back.
+size_t GiveBackIdle(size_t bytes);
+
+// Gives back what the idle budget says is too much or too old. Cheap when there is nothing to do; called wherever memory
+// became idle, and by refill from time to time.
+void Balance();
+
+struct Statistics {
+  uint64_t superslabs;         // in use now
+  uint64_t superslabs_mapped;  // taken from the page arena since the start
+  uint64_t active_slots;       // ACTIVE now, counted in 64 KiB pieces
+  uint64_t acquired[6];        // by stage: 0, 0.5, 1, 2, 3 from the LRU, 3 new
+};
+Statistics GetStatistics();
+
+// Calls `visit(superslab)` for every superslab there ever was; those that are idle have no active slot.
+using Visitor = void (*)(Superslab& superslab, void* context);
+void ForEachSuperslab(Visitor visit, void* context);
+
+// The lock that fork holds.
+Lock& PoolLock();
+
+}  // namespace hakmem::pool
+
+#endif  // HAKMEM_SHARED_POOL_SHARED_POOL_H_

@@ -1,0 +1,187 @@
+#include "hakmem/superslab/owned_slab.h"
+
+#include "hakmem/diag/check.h"
+#include "hakmem/superslab/address_map.h"
+
+namespace hakmem {
+namespace {
+
+uint32_t TagFor(const Claimant& who, unsigned size_class) {
+  // Classes without lists, and heaps outside the window, have no tag: their blocks go the slow way.
+  if (who.first_tag == address_map::kNoTag || size_class > kMaxListedClass) return address_map::kNoTag;
+  return who.first_tag + size_class * kTagStep;
+}
+
+uint16_t HeadOf(const Slab& slab, const Block* block) {
+  return static_cast<uint16_t>(static_cast<size_t>(reinterpret_cast<const char*>(block) - slab.base()) / kMinBlock);
+}
+
+Block* BlockOfHead(const Slab& slab, const RemoteState& state) {
+  return state.count == 0 ? nullptr : reinterpret_cast<Block*>(slab.base() + size_t{state.head} * kMinBlock);
+}
+
+}  // namespace
+
+Block* OwnedSlab::BlockAt(uint32_t i) const {
+  return reinterpret_cast<Block*>(slab_->base_ + size_t{i} * slab_->block_size());
+}
+
+uint32_t OwnedSlab::IndexOf(const Block* block) const {
+  return static_cast<uint32_t>(static_cast<size_t>(reinterpret_cast<const char*>(block) - slab_->base_) /
+                               slab_->block_size());
+}
+
+std::optional<OwnedSlab> OwnedSlab::Claim(Slab& slab, const Claimant& who) {
+  const HeapId owner = slab.owner();
+  // Only the heap itself makes or ends its ownership, so this look is enough.
+  if (owner == who.id) return OwnedSlab(slab);
+  if (owner != kNoHeap || !slab.remote_.Claim(who.id)) return std::nullopt;
+  HAK_ASSERT(!slab.seen_in_inbox_);
+  address_map::SetTags(slab, TagFor(who, slab.size_class()));
+  return OwnedSlab(slab);
+}
+
+OwnedSlab OwnedSlab::SetUp(Slab& slab, const Claimant& who, unsigned size_class, bool clean) {
+  HAK_ASSERT(slab.owner() == kRetired);
+  slab.size_class_.store(static_cast<uint8_t>(size_class), std::memory_order_relaxed);  // Reset below publishes
+  slab.free_ = nullptr;
+  slab.free_count_ = 0;
+  slab.carved_ = 0;
+  slab.purged_blocks_ = 0;
+  slab.seen_in_inbox_ = false;
+  slab.clean_ = clean;
+  slab.place = Slab::Place::kNowhere;
+  slab.prev = slab.next = nullptr;
+  Superslab& superslab = *slab.superslab_;
+  const unsigned span = kSizeClasses[size_class].span;
+  for (unsigned i = 0; i < span; ++i) {
+    superslab.head_delta[slab.index_ + i] = static_cast<uint8_t>(i);
+    superslab.purged_pages[slab.index_ + i] = 0;
+  }
+  slab.remote_.Reset(who.id);
+  address_map::SetTags(slab, TagFor(who, size_class));
+  return OwnedSlab(slab);
+}
+
+std::optional<OwnedSlab> OwnedSlab::PushRemote(Slab& slab, const Chain& chain, const Claimant& who, HeapId* notify) {
+  const PushResult result =
+      slab.remote_.Push(HeadOf(slab, chain.first), static_cast<uint16_t>(chain.count), who.id,
+                        [&](const RemoteState& old) { SetNext(chain.last, BlockOfHead(slab, old)); });
+  *notify = kNoHeap;
+  switch (result.outcome) {
+    case PushOutcome::kClaimed:
+      address_map::SetTags(slab, TagFor(who, slab.size_class()));
+      return OwnedSlab(slab);
+    case PushOutcome::kNotify: *notify = result.owner; break;
+    case PushOutcome::kQueued: break;
+    case PushOutcome::kRefused:
+      ReportFault(Fault::kDoubleFree, "free", chain.first, "its slab is not in use any more");
+      break;
+  }
+  return std::nullopt;
+}
+
+uint32_t OwnedSlab::Drain() {
+  HAK_ASSERT(slab_->free_count_ == 0);
+  const RemoteState state = slab_->remote_.Drain(slab_->seen_in_inbox_);
+  if (state.notified && slab_->seen_in_inbox_) slab_->seen_in_inbox_ = false;
+  slab_->free_ = BlockOfHead(*slab_, state);
+  slab_->free_count_ = state.count;
+  return state.count;
+}
+
+void OwnedSlab::Push(const Chain& chain) {
+  SetNext(chain.last, slab_->free_);
+  slab_->free_ = chain.first;
+  slab_->free_count_ += chain.count;
+  HAK_ASSERT(slab_->free_count_ <= slab_->carved_);
+}
+
+Chain OwnedSlab::Pop() {
+  const Chain chain = {slab_->free_, nullptr, slab_->free_count_};
+  slab_->free_ = nullptr;
+  slab_->free_count_ = 0;
+  return chain;
+}
+
+Block* OwnedSlab::PopOne() {
+  Block* block = slab_->free_;
+  if (block == nullptr) return nullptr;
+  --slab_->free_count_;
+  slab_->free_ = slab_->free_count_ == 0 ? nullptr : NextOf(block);
+  return block;
+}
+
+bool OwnedSlab::HasUncarved() const {
+  return slab_->carved_ < slab_->geometry().capacity || slab_->purged_blocks_ != 0;
+}
+
+Chain OwnedSlab::Carve(uint32_t most, bool* clean) {
+  *clean = false;
+  if (slab_->carved_ == slab_->geometry().capacity) return Recarve();
+  *clean = slab_->clean_;
+  const uint32_t size = slab_->geometry().block_size;
+  // Up to the next page border, so that no page is touched before a block in it is needed.
+  const size_t start = size_t{slab_->carved_} * size;
+  const size_t border = (start + (size_t{1} << kPageShift)) & ~((size_t{1} << kPageShift) - 1);
+  uint32_t count = static_cast<uint32_t>((border - start) / size);
+  if (count > slab_->geometry().capacity - slab_->carved_) count = slab_->geometry().capacity - slab_->carved_;
+  if (count > most) count = most;
+  if (count == 0) count = 1;
+  Chain chain;
+  for (uint32_t i = count; i-- > 0;) chain.PushFront(BlockAt(slab_->carved_ + i));
+  slab_->carved_ += count;
+  return chain;
+}
+
+// Blocks that start in the first page that was given back.
+Chain OwnedSlab::Recarve() {
+  Chain chain;
+  Superslab& superslab = *slab_->superslab_;
+  const size_t span = slab_->span();
+  for (size_t s = 0; s < span && slab_->purged_blocks_ != 0; ++s) {
+    uint16_t& bits = superslab.purged_pages[slab_->index_ + s];
+    while (bits != 0 && chain.count == 0) {
+      const unsigned page = static_cast<unsigned>(__builtin_ctz(bits));
+      bits = static_cast<uint16_t>(bits & (bits - 1));
+      const size_t start = (s * kPagesPerSlab + page) << kPageShift;
+      const size_t size = slab_->block_size();
+      for (size_t i = (start + size - 1) / size; i * size < start + (size_t{1} << kPageShift) && i < slab_->carved_; ++i) {
+        chain.PushFront(BlockAt(static_cast<uint32_t>(i)));
+      }
+    }
+    if (chain.count != 0) break;
+  }
+  HAK_ASSERT(chain.count <= slab_->purged_blocks_);
+  slab_->purged_blocks_ -= chain.count;
+  return chain;
+}
+
+uint32_t OwnedSlab::used() const {
+  return slab_->carved_ - slab_->purged_blocks_ - slab_->free_count_ - slab_->PeekRemote().count;
+}
+
+bool OwnedSlab::Release() {
+  HAK_ASSERT(slab_->place == Slab::Place::kNowhere);
+  // The tag goes first: once the slab is released somebody else's tag may stand there.
+  address_map::SetTags(*slab_, address_map::kNoTag);
+  const bool seen = slab_->seen_in_inbox_;
+  slab_->seen_in_inbox_ = false;
+  if (slab_->remote_.Release(seen)) return true;
+  slab_->seen_in_inbox_ = seen;
+  return false;
+}
+
+bool OwnedSlab::Retire() {
+  const RemoteState state = slab_->PeekRemote();
+  if (slab_->carved_ - slab_->purged_blocks_ - slab_->free_count_ != state.count) return false;
+  // The tags go first, for the same reason as in Release; whoever is refused below goes the slow way, which is right.
+  address_map::SetTags(*slab_, address_map::kNoTag);
+  if (!slab_->remote_.Retire(state.owner, state.count, slab_->seen_in_inbox_)) return false;
+  slab_->free_ = nullptr;
+  slab_->free_count_ = 0;
+  slab_->seen_in_inbox_ = false;
+  return true;
+}
+
+}  // namespace hakmem

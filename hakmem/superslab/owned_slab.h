@@ -1,0 +1,104 @@
+// Ownership of a slab, as a type.
+//
+// A slab has one owner, a heap, or none. Its free list and counters may be touched by the owner alone, and the only way to
+// touch them is an OwnedSlab: it comes from a successful claim (or from setting up a slab that nobody else can reach, or
+// from a push that claimed) and from nothing else, it cannot be copied, and it alone can drain, push, pop, carve and
+// release. Code that wants to drain a slab which it does not own does not compile.
+//
+// A token is the right to touch, not the ownership itself: dropping it leaves the heap the owner, and a claim of a slab
+// that the heap owns already succeeds at the price of a load. Release ends both.
+//
+// Not thread-safe: a token stays with the thread that drives its heap.
+#ifndef HAKMEM_SUPERSLAB_OWNED_SLAB_H_
+#define HAKMEM_SUPERSLAB_OWNED_SLAB_H_
+
+#include <cstdint>
+#include <optional>
+
+#include "hakmem/superslab/slab.h"
+
+namespace hakmem {
+
+// Who claims: the heap's id, and the tag under which the address map finds the heap's list of class 0. Tags of further
+// classes follow at distances of kTagStep.
+struct Claimant {
+  HeapId id;
+  uint32_t first_tag;
+};
+inline constexpr uint32_t kTagStep = 2;
+
+class [[nodiscard]] OwnedSlab {
+ public:
+  // The token for `slab` when its owner is `who` already or nobody; nothing when it is somebody else's.
+  [[nodiscard]] static std::optional<OwnedSlab> Claim(Slab& slab, const Claimant& who);
+
+  // Sets up a slab whose slot the caller has just made ACTIVE, for blocks of `size_class`: the one place where a slab gets
+  // its geometry. `clean` tells that its memory reads as zero.
+  [[nodiscard]] static OwnedSlab SetUp(Slab& slab, const Claimant& who, unsigned size_class, bool clean);
+
+  // Pushes blocks that the caller may not put on the slab's own list, because it does not own the slab. A token comes
+  // back when nobody owned it: the slab is `who`'s now. Otherwise `*notify` tells whom to notify: the slab must then be
+  // put into that heap's inbox; kNoHeap: nothing to do.
+  [[nodiscard]] static std::optional<OwnedSlab> PushRemote(Slab& slab, const Chain& chain, const Claimant& who,
+                                                           HeapId* notify);
+
+  OwnedSlab(OwnedSlab&& other) noexcept : slab_(other.slab_) { other.slab_ = nullptr; }
+  OwnedSlab& operator=(OwnedSlab&&) = delete;
+  OwnedSlab(const OwnedSlab&) = delete;
+  OwnedSlab& operator=(const OwnedSlab&) = delete;
+
+  Slab& slab() const { return *slab_; }
+
+  // Takes the remotely freed blocks whole and makes them the slab's own list, which must be empty. Their number.
+  uint32_t Drain();
+
+  // Puts blocks of this slab on its own list.
+  void Push(const Chain& chain);
+
+  // Takes the own list whole. An empty chain when there is none; `last` is not known.
+  [[nodiscard]] Chain Pop();
+
+  // Takes one block of the own list, nullptr when there is none.
+  [[nodiscard]] Block* PopOne();
+
+  // Makes blocks that were never handed out: about a page of them, one at least while there are any. `*clean` tells that
+  // they read as zero but for their links.
+  [[nodiscard]] Chain Carve(uint32_t most, bool* clean);
+
+  bool HasFree() const { return slab_->free_count_ != 0; }
+  bool HasUncarved() const;
+  // Whether a drain would bring anything.
+  bool HasRemote() const { return slab_->PeekRemote().count != 0; }
+  const Block* first_free() const { return slab_->free_; }
+
+  // Blocks with the program or in lists of heaps.
+  uint32_t used() const;
+  bool IsHome() const { return used() == 0; }
+
+  // The owner has taken the slab out of its inbox.
+  void SeenInInbox() { slab_->seen_in_inbox_ = true; }
+
+  // Gives up ownership; the slab may be claimed by anybody from then on. False, and nothing changed, while a notification
+  // is on its way.
+  [[nodiscard]] bool Release();
+
+  // Ends the slab's life when all its blocks are home; its slot may then be made EMPTY. False, and nothing changed, when
+  // blocks are out or a notification is on its way.
+  [[nodiscard]] bool Retire();
+
+  // Gives the pages that hold no block in use back to the system; blocks that start in them become uncarved. Drains
+  // first. Bytes given back.
+  size_t PurgeFreePages();
+
+ private:
+  explicit OwnedSlab(Slab& slab) : slab_(&slab) {}
+  Block* BlockAt(uint32_t i) const;
+  uint32_t IndexOf(const Block* block) const;
+  Chain Recarve();
+
+  Slab* slab_;
+};
+
+}  // namespace hakmem
+
+#endif  // HAKMEM_SUPERSLAB_OWNED_SLAB_H_

@@ -1,0 +1,111 @@
+// Giving back the free pages inside a slab that is in use (malloc_trim).
+
+#include <cstdint>
+
+#include "hakmem/diag/check.h"
+#include "hakmem/mmap_gate/mmap_gate.h"
+#include "hakmem/platform/os.h"
+#include "hakmem/superslab/owned_slab.h"
+
+namespace hakmem {
+namespace {
+
+constexpr size_t kPageSize = size_t{1} << kPageShift;
+constexpr size_t kMaxPages = kMaxSpan * kPagesPerSlab;
+
+struct PageCounts {
+  uint16_t free_blocks[kMaxPages] = {};  // free blocks that touch the page
+};
+
+}  // namespace
+
+size_t OwnedSlab::PurgeFreePages() {
+  Slab& slab = *slab_;
+  const size_t size = slab.block_size();
+  const size_t pages = slab.span() * kPagesPerSlab;
+  uint16_t* const purged = slab.superslab_->purged_pages + slab.index_;
+  auto is_purged = [&](size_t page) { return ((purged[page / kPagesPerSlab] >> (page % kPagesPerSlab)) & 1) != 0; };
+  // Indices of the blocks that start in `page` and were handed out before: [first, end).
+  auto first_in = [&](size_t page) { return (page * kPageSize + size - 1) / size; };
+  auto end_in = [&](size_t page) {
+    const size_t end = ((page + 1) * kPageSize + size - 1) / size;
+    return end < slab.carved_ ? end : slab.carved_;
+  };
+
+  // A drain needs an empty list; both lists are walked, and become one.
+  const Chain own = Pop();
+  Drain();
+  const Chain lists[2] = {own, Pop()};
+
+  PageCounts counts;
+  auto count_block = [&](size_t i) {
+    for (size_t page = i * size / kPageSize; page <= (i * size + size - 1) / kPageSize; ++page) {
+      ++counts.free_blocks[page];
+    }
+  };
+  for (const Chain& list : lists) {
+    const Block* block = list.first;
+    for (uint32_t n = 0; n < list.count; ++n) {
+      count_block(IndexOf(block));
+      if (n + 1 < list.count) block = NextOf(block);
+    }
+  }
+  for (size_t page = 0; page < pages; ++page) {
+    if (!is_purged(page)) continue;
+    for (size_t i = first_in(page); i < end_in(page); ++i) count_block(i);
+  }
+
+  // A page goes when every block that was ever handed out and touches it is free. Pages beyond were never touched.
+  auto is_free = [&](size_t page) {
+    const size_t first = page * kPageSize / size;
+    size_t last = (page * kPageSize + kPageSize - 1) / size;
+    if (first >= slab.carved_) return false;
+    if (last >= slab.carved_) last = slab.carved_ - 1;
+    return counts.free_blocks[page] == last - first + 1;
+  };
+  bool goes[kMaxPages] = {};
+  const size_t system_pages = os::PageSize() >> kPageShift;
+  for (size_t group = 0; group < pages; group += system_pages) {
+    bool whole = true;
+    for (size_t page = group; page < group + system_pages; ++page) {
+      // The end of the last group may be memory that was never carved: it goes with the rest.
+      const bool untouched = page * kPageSize / size >= slab.carved_;
+      whole = whole && (untouched || is_free(page));
+    }
+    for (size_t page = group; page < group + system_pages && whole; ++page) goes[page] = is_free(page);
+  }
+
+  // The links inside these pages will be lost: keep the blocks that start elsewhere, count the others as uncarved.
+  Chain kept;
+  for (const Chain& list : lists) {
+    Block* block = list.first;
+    for (uint32_t n = 0; n < list.count; ++n) {
+      Block* next = n + 1 < list.count ? NextOf(block) : nullptr;
+      if (!goes[IndexOf(block) * size / kPageSize]) kept.PushFront(block);
+      block = next;
+    }
+  }
+  if (kept.count != 0) Push(kept);
+
+  size_t given_back = 0;
+  for (size_t page = 0; page < pages;) {
+    if (!goes[page] || is_purged(page)) {
+      ++page;
+      continue;
+    }
+    size_t end = page;
+    for (; end < pages && goes[end] && !is_purged(end); ++end) {
+      purged[end / kPagesPerSlab] |= static_cast<uint16_t>(1u << (end % kPagesPerSlab));
+      slab.purged_blocks_ += static_cast<uint32_t>(end_in(end) > first_in(end) ? end_in(end) - first_in(end) : 0);
+    }
+    // A page that the system keeps is as good: its blocks are uncarved all the same.
+    const size_t from = page * kPageSize & ~(os::PageSize() - 1);
+    const size_t to = (end * kPageSize + os::PageSize() - 1) & ~(os::PageSize() - 1);
+    if (gate::Purge(slab.base_ + from, to - from)) given_back += to - from;
+    page = end;
+  }
+  HAK_ASSERT(slab.free_count_ + slab.purged_blocks_ <= slab.carved_);
+  return given_back;
+}
+
+}  // namespace hakmem

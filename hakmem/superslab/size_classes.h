@@ -1,0 +1,89 @@
+// The one table of size classes.
+//
+// Class 0 is never served: its list stays empty, which sends malloc(0) the slow way without a check of its own.
+// Classes 1 to 64 go in steps of 16 bytes to 1 KiB, so that size to class is a shift; above, eight classes a doubling
+// keep the waste inside a block at or below 12.5 % (one byte more than a class costs an eighth at the most). Up to
+// kMaxListedClass a thread keeps free blocks in lists; above, blocks come from and go to their slab directly, and the
+// largest classes are one block a span: a run of slabs.
+#ifndef HAKMEM_SUPERSLAB_SIZE_CLASSES_H_
+#define HAKMEM_SUPERSLAB_SIZE_CLASSES_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "hakmem/mmap_gate/window.h"
+#include "hakmem/platform/compiler.h"
+
+namespace hakmem {
+
+inline constexpr size_t kMinBlock = 16;
+inline constexpr size_t kMaxStepped = 1024;                    // last size of the 16-byte steps
+inline constexpr unsigned kSteppedClasses = kMaxStepped / 16;  // classes 1..64
+inline constexpr size_t kMaxClassed = kSuperslabSize / 2;      // last size that has a class
+inline constexpr unsigned kDoublings = 10;                     // from 1 KiB to 1 MiB
+inline constexpr unsigned kClasses = 1 + kSteppedClasses + 8 * kDoublings;
+// 32 KiB is the largest block that a thread keeps in a list.
+inline constexpr unsigned kMaxListedClass = kSteppedClasses + 8 * 5;
+inline constexpr unsigned kListedClasses = kMaxListedClass + 1;
+inline constexpr unsigned kMaxSpan = kSlabsPerSuperslab / 2;
+
+struct SizeClass {
+  uint32_t block_size;  // bytes
+  uint16_t capacity;    // blocks a span
+  uint8_t span;         // slabs
+  // Worst waste of this class in 1/1000: inside a block when a size just above the next smaller class is asked for, and
+  // at the end of the span.
+  uint16_t inner_waste;
+  uint16_t tail_waste;
+};
+
+// The class of `size`, 1 <= size <= kMaxClassed. 0 gives 0.
+HAK_ALWAYS_INLINE constexpr unsigned ClassOfSize(size_t size) {
+  if (size <= kMaxStepped) return static_cast<unsigned>((size + 15) >> 4);
+  const unsigned top = 63 - static_cast<unsigned>(__builtin_clzll(size - 1));  // of sizes in (2^top, 2^(top+1)]
+  const unsigned eighth = static_cast<unsigned>((size - 1) >> (top - 3)) - 8;
+  return kSteppedClasses + 1 + (top - 10) * 8 + eighth;
+}
+
+namespace internal {
+
+constexpr size_t BlockSizeOfClass(unsigned c) {
+  if (c <= kSteppedClasses) return size_t{c} * 16;
+  const unsigned k = c - kSteppedClasses - 1;
+  return (size_t{8} + k % 8 + 1) << (k / 8 + 7);
+}
+
+constexpr SizeClass MakeSizeClass(unsigned c) {
+  if (c == 0) return {};
+  const size_t size = BlockSizeOfClass(c);
+  // The shortest span of which the last piece wastes at most a sixteenth.
+  unsigned span = static_cast<unsigned>((size + kSlabSize - 1) / kSlabSize);
+  for (unsigned s = span; s <= kMaxSpan; ++s) {
+    if ((s * kSlabSize) % size <= s * kSlabSize / 16) {
+      span = s;
+      break;
+    }
+  }
+  const size_t bytes = span * kSlabSize;
+  const size_t least = c == 1 ? 1 : BlockSizeOfClass(c - 1) + 1;
+  return {static_cast<uint32_t>(size), static_cast<uint16_t>(bytes / size), static_cast<uint8_t>(span),
+          static_cast<uint16_t>((size - least) * 1000 / size), static_cast<uint16_t>(bytes % size * 1000 / bytes)};
+}
+
+constexpr std::array<SizeClass, kClasses> MakeSizeClasses() {
+  std::array<SizeClass, kClasses> table{};
+  for (unsigned c = 0; c < kClasses; ++c) table[c] = MakeSizeClass(c);
+  return table;
+}
+
+}  // namespace internal
+
+inline constexpr std::array<SizeClass, kClasses> kSizeClasses = internal::MakeSizeClasses();
+
+static_assert(ClassOfSize(kMaxClassed) == kClasses - 1);
+static_assert(kSizeClasses[kMaxListedClass].block_size == 32768);
+
+}  // namespace hakmem
+
+#endif  // HAKMEM_SUPERSLAB_SIZE_CLASSES_H_

@@ -1,0 +1,134 @@
+// Slabs and superslabs: their metadata, which lies in mappings of its own, never between blocks.
+//
+// A slab is a span of one or more 64 KiB pieces of a superslab that holds blocks of one size class. At any time, for each
+// slab that is in use,
+//
+//     blocks out + blocks home + uncarved blocks = capacity
+//
+// where home counts the slab's own free list and the remotely freed blocks of its remote word, and out counts all others:
+// those with the program, and those in lists of heaps. A block that was never handed out, or whose page was given back
+// to the system, is uncarved. A slab's free list and counters are touched through OwnedSlab alone (owned_slab.h).
+#ifndef HAKMEM_SUPERSLAB_SLAB_H_
+#define HAKMEM_SUPERSLAB_SLAB_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "hakmem/mmap_gate/adoption.h"
+#include "hakmem/mmap_gate/window.h"
+#include "hakmem/platform/build.h"
+#include "hakmem/superslab/block.h"
+#include "hakmem/superslab/remote_word.h"
+#include "hakmem/superslab/size_classes.h"
+#include "hakmem/superslab/slot.h"
+
+namespace hakmem {
+
+struct Superslab;
+class OwnedSlab;
+
+// The smallest page that memory can be given back by.
+inline constexpr unsigned kPageShift = 12;
+inline constexpr unsigned kPagesPerSlab = kSlabSize >> kPageShift;
+
+class Slab {
+ public:
+  // Constant while the slab's slot is ACTIVE, set up by OwnedSlab::SetUp alone.
+  unsigned size_class() const { return size_class_.load(std::memory_order_relaxed); }  // a look, or the owner's own
+  const SizeClass& geometry() const { return kSizeClasses[size_class()]; }
+  size_t block_size() const { return geometry().block_size; }
+  char* base() const { return base_; }
+  Superslab& superslab() const { return *superslab_; }
+  unsigned index() const { return index_; }
+  size_t span() const { return geometry().span; }
+  bool Contains(const void* p) const {
+    return reinterpret_cast<uintptr_t>(p) - reinterpret_cast<uintptr_t>(base_) < span() * kSlabSize;
+  }
+  // Whether `p`, which lies in the slab, is the start of a block that exists.
+  bool IsBlockStart(const void* p) const {
+    const size_t offset = static_cast<size_t>(static_cast<const char*>(p) - base_);
+    const size_t size = block_size();
+    return size != 0 && offset % size == 0 && offset / size < geometry().capacity;
+  }
+
+  RemoteState PeekRemote() const { return remote_.Peek(); }
+  HeapId owner() const { return remote_.Peek().owner; }
+  Slot& slot() { return slot_; }
+  AdoptionNode& adoption() { return adoption_; }
+  static Slab* FromAdoption(AdoptionNode* node);
+
+  // The link in its owner's inbox; the pusher's that set the notified bit, then the owner's.
+  Slab* inbox_next = nullptr;
+  // The link in the shared pool's list of empty slots, with the flag that it is in there.
+  std::atomic<Slab*> empty_next{nullptr};
+  std::atomic<bool> in_empty_list{false};
+
+  // Where its owner keeps it; the owner's alone.
+  enum class Place : uint8_t { kNowhere, kBound, kBench, kFull };
+  Place place = Place::kNowhere;
+  Slab* prev = nullptr;
+  Slab* next = nullptr;
+
+ private:
+  friend class OwnedSlab;
+  friend struct Superslab;
+
+  RemoteWord remote_;
+  Slot slot_;
+  AdoptionNode adoption_;
+
+  // The owner's, on a cache line of its own.
+  alignas(64) Block* free_ = nullptr;
+  char* base_ = nullptr;
+  Superslab* superslab_ = nullptr;
+  uint32_t free_count_ = 0;
+  uint32_t carved_ = 0;         // blocks below this index were handed out at least once
+  uint32_t purged_blocks_ = 0;  // of those, how many start in a page that was given back: they count as uncarved
+  std::atomic<uint8_t> size_class_{0};
+  uint8_t index_ = 0;
+  bool seen_in_inbox_ = false;  // taken out of the inbox, notified bit still set
+  bool clean_ = false;          // uncarved memory reads as zero
+};
+
+// What stands behind each superslab-sized piece of memory that hakmem has mapped for blocks.
+struct Region {
+  enum class Kind : uint8_t { kNone, kSuperslab, kHuge };
+  std::atomic<Kind> kind{Kind::kNone};
+  char* base = nullptr;
+};
+
+struct Superslab : Region {
+  // Slots that are UNUSED; taking a run of them is one compare and exchange.
+  std::atomic<uint32_t> unused{0};
+  // Slots whose span is ACTIVE. 0: the superslab is idle.
+  std::atomic<uint32_t> active{0};
+  // First slots of spans that are EMPTY; a hint for searches.
+  std::atomic<uint32_t> empty{0};
+  // Slots that may hold other bytes than zero.
+  std::atomic<uint32_t> dirty{0};
+  uint32_t number = 0;               // in the shared pool's registry
+  Superslab* lru_prev = nullptr;     // guarded by the shared pool's lock
+  Superslab* lru_next = nullptr;     // ditto
+  uint64_t idle_since_ms = 0;        // ditto
+  bool in_lru = false;               // ditto
+  uint8_t head_delta[kSlabsPerSuperslab] = {};     // distance of a slot from the first of its span
+  uint16_t purged_pages[kSlabsPerSuperslab] = {};  // the owner's: a bit for each page given back out of a slab in use
+  Slab slabs[kSlabsPerSuperslab];
+  // Debug builds: a bit for each 16 bytes, set while a block that starts there is with the program.
+  std::atomic<uint64_t>* live_bits = nullptr;
+
+  // Prepares the metadata for a superslab at `address` whose pieces are all UNUSED; `is_dirty` when they may hold bytes.
+  void Prepare(char* address, bool is_dirty);
+  // The slab that holds `p`, which lies in this superslab.
+  Slab& SlabAt(const void* p) {
+    const size_t slot = static_cast<size_t>(static_cast<const char*>(p) - base) >> kSlabShift;
+    return slabs[slot - head_delta[slot]];
+  }
+};
+
+inline constexpr size_t kLiveWords = kSuperslabSize / kMinBlock / 64;
+
+}  // namespace hakmem
+
+#endif  // HAKMEM_SUPERSLAB_SLAB_H_

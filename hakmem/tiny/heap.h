@@ -1,0 +1,117 @@
+// The heap: what one thread owns. Heaps are pooled and outlive threads.
+//
+// Lists. For each class a thread takes blocks from one list (alloc) and frees them onto another (free); an empty alloc list
+// takes over the free list whole. A block freed now is so not handed out by the very next malloc, whose load of the link
+// would wait for the store of the free. A free list that is full is set aside whole as a batch, and refill takes a batch
+// back whole; only batches beyond a bound go back to their slabs, block by block.
+//
+// Synchronisation: a heap is driven by one thread at a time, which alone touches everything here but the inbox and the
+// state. Other threads push slabs onto the inbox, which the driver takes whole. A heap changes its driver only through the
+// heap pool, whose lock orders the change.
+#ifndef HAKMEM_TINY_HEAP_H_
+#define HAKMEM_TINY_HEAP_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "hakmem/platform/compiler.h"
+#include "hakmem/platform/thread_pointer.h"
+#include "hakmem/shared_pool/shared_pool.h"
+#include "hakmem/superslab/owned_slab.h"
+
+namespace hakmem {
+
+// The most blocks that a free list can hold. Far below the distance of two thread pointers: see FreeList.
+inline constexpr uintptr_t kMaxListLength = 1024;
+
+// A list that blocks are freed onto.
+//
+// `filled` answers two questions of free() in one comparison: is the calling thread the one that drives this heap, and has
+// the list room? It holds the driver's thread pointer plus the number of blocks plus what the list may not use of
+// kMaxListLength; so filled - ThreadPointer() is below kMaxListLength for the driver's own list with room, and for nothing
+// else. 0 while nobody drives the heap.
+struct FreeList {
+  Block* head;
+  uintptr_t filled;
+};
+static_assert(sizeof(FreeList) == 8 * kTagStep);
+
+// A number for statistics that one thread changes and any thread reads.
+class Counter {
+ public:
+  void Add(uint64_t n) {
+    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);  // one writer; orders nothing
+  }
+  uint64_t value() const { return value_.load(std::memory_order_relaxed); }  // for printing
+
+ private:
+  std::atomic<uint64_t> value_{0};
+};
+
+struct HeapCounters {
+  Counter refills;         // lists filled anew
+  Counter blocks;          // blocks that refills brought
+  Counter takeovers;       // free lists and batches taken back whole
+  Counter flushed;         // blocks that went back to their slabs one by one
+  Counter remote_frees;    // blocks freed into slabs of others
+  Counter remote_pushes;   // atomic pushes that these took
+  Counter notifications;   // slabs put into other heaps' inboxes
+  Counter drains;          // remote lists taken
+  Counter drained;         // blocks in them
+  Counter adopted;         // slabs claimed that another heap had released
+  Counter claims_refused;  // candidates that somebody else owned
+};
+
+// A slab that blocks were freed into lately, with the blocks that wait to be pushed to it in one operation.
+struct OutboxEntry {
+  Slab* slab = nullptr;
+  Chain chain;
+};
+
+struct alignas(64) Heap {
+  // The first page: what malloc and free touch.
+  Block* alloc[kListedClasses];
+  FreeList free[kListedClasses];
+  Slab* bound[kClasses];  // the slab that refill takes from first
+
+  enum class State : uint8_t { kPooled, kDriven, kOrphaned };
+  Claimant who;
+  std::atomic<State> state;
+  bool busy;              // inside a slow path: a child forked now must not use this heap
+  uint8_t exit_rounds;    // how often the thread's destructor put itself off
+  std::atomic<Slab*> inbox;
+  pool::Cache pool_cache;
+
+  // From here on touched by refill and by frees beyond the lists.
+  static constexpr size_t kOutboxEntries = 16;
+  static constexpr size_t kStickyEntries = 8;
+  static constexpr uint8_t kMaxBatches = 8;
+  alignas(64) HeapCounters counters;
+  Slab* sticky[kStickyEntries];     // slabs used up lately: others may have freed into them since
+  uint32_t sticky_at;
+  uint32_t refills_since_balance;
+  Slab* full;                       // own slabs without free blocks, linked both ways
+  OutboxEntry outbox[kOutboxEntries];
+  Slab* bench[kClasses];            // own slabs with free blocks, linked both ways
+  Slab* hot[kListedClasses];        // the slab that blocks went back to last
+  Block* batches[kListedClasses];   // lists set aside; the second word of a list's first block links to the next list
+  uint8_t batch_count[kListedClasses];
+
+  // Links of the heap pool, guarded by its lock.
+  Heap* pool_prev;
+  Heap* pool_next;
+};
+
+// The heap of the calling thread. Points to lists that are always empty before the thread's first allocation and after
+// its end, so that malloc needs no check of its own. One pointer, initial-exec: a larger thread-local block would break
+// dlopen(3).
+extern __thread Heap* tls_heap __attribute__((tls_model("initial-exec"))) HAK_HIDDEN;
+
+// What tls_heap points to before the first allocation and after the end of a thread.
+Heap* NotStartedHeap();
+Heap* FinishedHeap();
+
+}  // namespace hakmem
+
+#endif  // HAKMEM_TINY_HEAP_H_

@@ -1,0 +1,141 @@
+#include "hakmem/tiny/heap_pool.h"
+
+#include "hakmem/diag/check.h"
+#include "hakmem/mmap_gate/mmap_gate.h"
+
+namespace hakmem::heap_pool {
+namespace {
+
+constexpr HeapId kChunk = 4096;
+struct Chunk {
+  std::atomic<Heap*> heaps[kChunk];
+};
+
+constinit Lock lock{LockRank::kHeapPool};
+constinit std::atomic<Chunk*> chunks[(kMaxHeapId + 1) / kChunk + 1] = {};
+constinit std::atomic<HeapId> last_id{kNoHeap};
+// Heaps that nobody drives, the last one put back first.
+constinit Heap* pooled HAK_GUARDED_BY(lock) = nullptr;
+
+void Link(Heap* heap) HAK_REQUIRES(lock) {
+  heap->pool_prev = nullptr;
+  heap->pool_next = pooled;
+  if (pooled != nullptr) pooled->pool_prev = heap;
+  pooled = heap;
+  // Sequentially consistent, as is Notify's load: either a pusher sees the heap pooled, or who pools it sees the push.
+  heap->state.store(Heap::State::kPooled, std::memory_order_seq_cst);
+}
+
+void Unlink(Heap* heap) HAK_REQUIRES(lock) {
+  (heap->pool_prev != nullptr ? heap->pool_prev->pool_next : pooled) = heap->pool_next;
+  if (heap->pool_next != nullptr) heap->pool_next->pool_prev = heap->pool_prev;
+  heap->state.store(Heap::State::kDriven, std::memory_order_relaxed);  // the lock orders the change of driver
+}
+
+std::atomic<Heap*>* EntryOf(HeapId id, bool make) {
+  std::atomic<Chunk*>& slot = chunks[id / kChunk];
+  Chunk* chunk = slot.load(std::memory_order_acquire);  // acquire: the chunk is zero when it can be found
+  if (chunk == nullptr) {
+    if (!make) return nullptr;
+    Chunk* fresh = static_cast<Chunk*>(gate::AllocateMetadata(sizeof(Chunk), 64));
+    if (fresh == nullptr) return nullptr;
+    // As in the load; a second chunk that lost the race was never touched.
+    if (slot.compare_exchange_strong(chunk, fresh, std::memory_order_acq_rel, std::memory_order_acquire)) chunk = fresh;
+  }
+  return &chunk->heaps[id % kChunk];
+}
+
+// The tag of the heap's list of class 0; none when the heap does not lie where tags reach.
+uint32_t FirstTagOf(const Heap* heap) {
+  if (!HasWindow()) return 0;
+  const size_t distance = WindowOffset(&heap->free[0]);
+  if (distance / 8 + kTagStep * kListedClasses > UINT32_MAX) return 0;
+  return static_cast<uint32_t>(distance / 8);
+}
+
+Heap* Make() {
+  Heap* heap = static_cast<Heap*>(gate::AllocateMetadata(sizeof(Heap), 4096));
+  if (heap == nullptr) return nullptr;
+  HeapId id = last_id.load(std::memory_order_relaxed);  // a number; the entry's store publishes the heap
+  do {
+    if (id == kMaxHeapId) return nullptr;
+  } while (!last_id.compare_exchange_weak(id, id + 1, std::memory_order_relaxed));  // as above
+  ++id;
+  std::atomic<Heap*>* entry = EntryOf(id, true);
+  if (entry == nullptr) return nullptr;
+  heap->who = {id, FirstTagOf(heap)};
+  heap->state.store(Heap::State::kDriven, std::memory_order_relaxed);  // nobody else knows it yet
+  entry->store(heap, std::memory_order_release);                      // publishes the heap as set up
+  return heap;
+}
+
+}  // namespace
+
+Heap* Acquire() {
+  {
+    LockHolder hold(lock);
+    if (Heap* heap = pooled; heap != nullptr) {
+      Unlink(heap);
+      return heap;
+    }
+  }
+  return Make();
+}
+
+void Release(Heap* heap) {
+  LockHolder hold(lock);
+  Link(heap);
+}
+
+bool AcquirePooled(Heap* heap) {
+  LockHolder hold(lock);
+  if (heap->state.load(std::memory_order_relaxed) != Heap::State::kPooled) return false;  // changes under the lock
+  Unlink(heap);
+  return true;
+}
+
+Heap* ById(HeapId id) {
+  std::atomic<Heap*>* entry = EntryOf(id, false);
+  HAK_ASSERT(entry != nullptr);
+  return entry->load(std::memory_order_acquire);  // acquire: sees the heap set up
+}
+
+void ForEach(Visitor visit, void* context) {
+  const HeapId last = last_id.load(std::memory_order_relaxed);  // heaps that come meanwhile may be missed
+  for (HeapId id = 1; id <= last; ++id) {
+    std::atomic<Heap*>* entry = EntryOf(id, false);
+    if (entry == nullptr) continue;
+    Heap* heap = entry->load(std::memory_order_acquire);  // acquire: sees the heap set up
+    if (heap != nullptr) visit(*heap, context);
+  }
+}
+
+void AbandonOthersInChild(Heap* survivor, void (*repair)(Heap& heap)) {
+  struct Context {
+    Heap* survivor;
+    void (*repair)(Heap& heap);
+  } context = {survivor, repair};
+  ForEach(
+      [](Heap& heap, void* opaque) {
+        const Context& c = *static_cast<Context*>(opaque);
+        if (&heap == c.survivor) {
+          c.repair(heap);
+          return;
+        }
+        const Heap::State state = heap.state.load(std::memory_order_relaxed);  // a new child has one thread
+        if (state == Heap::State::kOrphaned) return;
+        // A thread of the child may get the thread pointer of the one that is gone.
+        for (FreeList& list : heap.free) list.filled = 0;
+        if (heap.busy) {
+          heap.state.store(Heap::State::kOrphaned, std::memory_order_relaxed);  // as above
+          return;
+        }
+        c.repair(heap);
+        if (state == Heap::State::kDriven) Release(&heap);
+      },
+      &context);
+}
+
+Lock& PoolLock() { return lock; }
+
+}  // namespace hakmem::heap_pool

@@ -1,0 +1,34 @@
+// The pool of heaps: their ids, and those that no thread drives at the moment.
+#ifndef HAKMEM_TINY_HEAP_POOL_H_
+#define HAKMEM_TINY_HEAP_POOL_H_
+
+#include "hakmem/platform/lock.h"
+#include "hakmem/tiny/heap.h"
+
+namespace hakmem::heap_pool {
+
+// A heap for the calling thread to drive; its lists are set up by StartDriving. nullptr without memory.
+[[nodiscard]] Heap* Acquire();
+
+// Puts back a heap that the calling thread has stopped driving.
+void Release(Heap* heap);
+
+// Takes `heap` out of the pool, if it is in there, for the calling thread to tidy. Release puts it back.
+[[nodiscard]] bool AcquirePooled(Heap* heap);
+
+// The heap of an id that a remote word holds.
+Heap* ById(HeapId id);
+
+// Calls `visit` for every heap there ever was.
+using Visitor = void (*)(Heap& heap, void* context);
+void ForEach(Visitor visit, void* context);
+
+// In a forked child, while it has one thread: the heaps of threads that are gone become pooled, or orphans when they were
+// in the middle of something. `repair` is called for each that is not an orphan, the survivor among them.
+void AbandonOthersInChild(Heap* survivor, void (*repair)(Heap& heap));
+
+Lock& PoolLock();
+
+}  // namespace hakmem::heap_pool
+
+#endif  // HAKMEM_TINY_HEAP_POOL_H_

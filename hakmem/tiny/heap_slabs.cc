@@ -1,0 +1,127 @@
+#include "hakmem/tiny/heap_slabs.h"
+
+#include <utility>
+
+#include "hakmem/diag/check.h"
+
+namespace hakmem::tiny {
+namespace {
+
+using SlabPlace = Slab::Place;
+
+constinit AdoptionBoard<kClasses> board;
+constinit std::atomic<Slab*> mailboxes[kClasses] = {};
+
+void LinkFront(Slab*& head, Slab& slab) {
+  slab.prev = nullptr;
+  slab.next = head;
+  if (head != nullptr) head->prev = &slab;
+  head = &slab;
+}
+
+void Unlink(Slab*& head, Slab& slab) {
+  (slab.prev != nullptr ? slab.prev->next : head) = slab.next;
+  if (slab.next != nullptr) slab.next->prev = slab.prev;
+  slab.prev = slab.next = nullptr;
+}
+
+bool HasBlocks(const OwnedSlab& owned) { return owned.HasFree() || owned.HasRemote() || owned.HasUncarved(); }
+
+// Posts a slab that nobody owns any more and that has blocks. It may be claimed, even retired, before it arrives there:
+// whoever takes it has to claim it.
+void Post(Slab& slab, unsigned size_class) {
+  Slab* expected = nullptr;
+  // Release and acquire are not needed: a name is passed on, and the claim orders what is behind it.
+  if (mailboxes[size_class].load(std::memory_order_relaxed) == nullptr &&
+      mailboxes[size_class].compare_exchange_strong(expected, &slab, std::memory_order_relaxed)) {  // as above
+    return;
+  }
+  board.Post(size_class, &slab.adoption());
+}
+
+}  // namespace
+
+void Unplace(Heap& heap, const OwnedSlab& owned) {
+  Slab& slab = owned.slab();
+  const unsigned c = slab.size_class();
+  switch (slab.place) {
+    case SlabPlace::kNowhere: return;
+    case SlabPlace::kBound: heap.bound[c] = nullptr; break;
+    case SlabPlace::kBench: Unlink(heap.bench[c], slab); break;
+    case SlabPlace::kFull: Unlink(heap.full, slab); break;
+  }
+  slab.place = SlabPlace::kNowhere;
+  if (c <= kMaxListedClass && heap.hot[c] == &slab) heap.hot[c] = nullptr;
+}
+
+void Place(Heap& heap, const OwnedSlab& owned) {
+  Slab& slab = owned.slab();
+  const SlabPlace wanted = HasBlocks(owned) ? SlabPlace::kBench : SlabPlace::kFull;
+  if (slab.place == wanted || (slab.place == SlabPlace::kBound && wanted == SlabPlace::kBench)) return;
+  Unplace(heap, owned);
+  LinkFront(wanted == SlabPlace::kBench ? heap.bench[slab.size_class()] : heap.full, slab);
+  slab.place = wanted;
+}
+
+void Bind(Heap& heap, const OwnedSlab& owned) {
+  Slab& slab = owned.slab();
+  if (slab.place == SlabPlace::kBound) return;
+  Unplace(heap, owned);
+  const unsigned c = slab.size_class();
+  if (Slab* former = heap.bound[c]; former != nullptr) {
+    if (auto other = OwnedSlab::Claim(*former, heap.who)) {
+      Unplace(heap, *other);
+      Place(heap, *other);
+    }
+  }
+  heap.bound[c] = &slab;
+  slab.place = SlabPlace::kBound;
+}
+
+void RememberSticky(Heap& heap, Slab* slab) {
+  heap.sticky[heap.sticky_at++ % Heap::kStickyEntries] = slab;
+}
+
+void Settle(Heap& heap, OwnedSlab owned) {
+  Slab& slab = owned.slab();
+  if (owned.IsHome()) {
+    const unsigned c = slab.size_class();
+    const bool keep = slab.place == SlabPlace::kBound && c <= kMaxListedClass && heap.bench[c] == nullptr;
+    if (!keep) {
+      const SlabPlace place = slab.place;
+      Unplace(heap, owned);
+      if (owned.Retire()) {
+        pool::Release(heap.pool_cache, slab);
+        return;
+      }
+      (void)place;  // a notification is on its way: it is settled when the inbox is read
+    }
+  }
+  Place(heap, owned);
+}
+
+void ReleaseOrPlace(Heap& heap, OwnedSlab owned) {
+  Slab& slab = owned.slab();
+  const unsigned c = slab.size_class();
+  const bool has_blocks = HasBlocks(owned);
+  Unplace(heap, owned);
+  if (!owned.Release()) {
+    Place(heap, owned);
+    return;
+  }
+  if (has_blocks) Post(slab, c);
+}
+
+Slab* TakeFromMailbox(unsigned size_class) {
+  if (mailboxes[size_class].load(std::memory_order_relaxed) == nullptr) return nullptr;  // a look
+  return mailboxes[size_class].exchange(nullptr, std::memory_order_relaxed);             // a name: the claim orders
+}
+
+Slab* TakeFromBoard(unsigned size_class) {
+  AdoptionNode* node = board.Take(size_class);
+  return node == nullptr ? nullptr : Slab::FromAdoption(node);
+}
+
+Lock& BoardLock() { return board.lock(); }
+
+}  // namespace hakmem::tiny

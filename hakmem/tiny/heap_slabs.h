@@ -1,0 +1,54 @@
+// Where a heap keeps the slabs that it owns: bound (refill takes from it first), on the bench of its class (has free
+// blocks), or full (has none). Each owned slab that is in use is in exactly one of these places.
+#ifndef HAKMEM_TINY_HEAP_SLABS_H_
+#define HAKMEM_TINY_HEAP_SLABS_H_
+
+#include "hakmem/tiny/heap.h"
+
+namespace hakmem::tiny {
+
+// Takes the slab out of its place, if it is in one.
+void Unplace(Heap& heap, const OwnedSlab& owned);
+
+// Puts the slab on the bench or among the full ones, by what it has; a bound slab stays bound while it has blocks.
+void Place(Heap& heap, const OwnedSlab& owned);
+
+// Makes the slab the bound one of its class; the one bound before is placed.
+void Bind(Heap& heap, const OwnedSlab& owned);
+
+// Remembers a slab that was used up, for a look later on.
+void RememberSticky(Heap& heap, Slab* slab);
+
+// After blocks went home: retires the slab when all are, places it otherwise. The one bound slab of a class with lists is
+// kept, so that a program at the edge of a slab does not set it up again and again.
+void Settle(Heap& heap, OwnedSlab owned);
+
+// Gives up ownership, if that can be done now, and makes the slab known to those who look for blocks.
+void ReleaseOrPlace(Heap& heap, OwnedSlab owned);
+
+// Calls `visit(owned)` for every slab that the heap owns; it may unplace, retire or release the slab.
+template <class Visit>
+void ForEachOwned(Heap& heap, Visit visit) {
+  auto visit_list = [&](Slab* slab) {
+    while (slab != nullptr) {
+      Slab* next = slab->next;
+      if (auto owned = OwnedSlab::Claim(*slab, heap.who)) visit(std::move(*owned));
+      slab = next;
+    }
+  };
+  for (unsigned c = 1; c < kClasses; ++c) {
+    visit_list(heap.bound[c]);
+    visit_list(heap.bench[c]);
+  }
+  visit_list(heap.full);
+}
+
+// The mailbox of a class: one slab that somebody released with blocks in it, for the next who needs some.
+Slab* TakeFromMailbox(unsigned size_class);
+// The next entry of the mmap gate's adoption board.
+Slab* TakeFromBoard(unsigned size_class);
+Lock& BoardLock();
+
+}  // namespace hakmem::tiny
+
+#endif  // HAKMEM_TINY_HEAP_SLABS_H_

@@ -1,0 +1,48 @@
+#include "hakmem/tiny/live_blocks.h"
+
+#include "hakmem/diag/check.h"
+#include "hakmem/superslab/address_map.h"
+
+namespace hakmem::tiny {
+namespace {
+
+struct Bit {
+  std::atomic<uint64_t>* word;
+  uint64_t mask;
+};
+
+Bit BitOf(const Slab& slab, const void* p) {
+  const Superslab& superslab = slab.superslab();
+  const size_t unit = static_cast<size_t>(static_cast<const char*>(p) - superslab.base) / kMinBlock;
+  return {&superslab.live_bits[unit / 64], uint64_t{1} << (unit % 64)};
+}
+
+}  // namespace
+
+void MarkLive(const void* p) {
+  const Slab* slab = address_map::SlabOf(p);
+  if (slab == nullptr) return;  // a huge block
+  HAK_CHECK(slab->IsBlockStart(p));
+  const Bit bit = BitOf(*slab, p);
+  const uint64_t before = bit.word->fetch_or(bit.mask, std::memory_order_relaxed);  // the bit alone; orders nothing
+  if ((before & bit.mask) != 0) {
+    ReportFault(Fault::kCorruption, "malloc", p, "the block is in use already");
+    HAK_CHECK(false);
+  }
+}
+
+bool MarkFreed(const char* where, const void* p) {
+  const Slab* slab = address_map::SlabOf(p);
+  if (slab == nullptr) return true;  // huge or foreign: told apart later on
+  if (!slab->IsBlockStart(p)) {
+    ReportFault(Fault::kInteriorPointer, where, p, "");
+    return false;
+  }
+  const Bit bit = BitOf(*slab, p);
+  const uint64_t before = bit.word->fetch_and(~bit.mask, std::memory_order_relaxed);  // the bit alone; orders nothing
+  if ((before & bit.mask) != 0) return true;
+  ReportFault(Fault::kDoubleFree, where, p, "");
+  return false;
+}
+
+}  // namespace hakmem::tiny

@@ -1,0 +1,20 @@
+// The outbox: blocks freed by this heap into slabs of others, gathered by slab and pushed with one atomic operation.
+#ifndef HAKMEM_TINY_OUTBOX_H_
+#define HAKMEM_TINY_OUTBOX_H_
+
+#include "hakmem/tiny/heap.h"
+
+namespace hakmem::tiny {
+
+// Adds a block of a slab that this heap does not own. What waits is bounded by number and bytes.
+void AddToOutbox(Heap& heap, Slab& slab, Block* block);
+
+// Pushes a chain of a slab on behalf of a thread that could not get a heap: nothing is claimed.
+void PushWithoutHeap(Slab& slab, const Chain& chain);
+
+// Pushes everything that waits.
+void FlushOutbox(Heap& heap);
+
+}  // namespace hakmem::tiny
+
+#endif  // HAKMEM_TINY_OUTBOX_H_

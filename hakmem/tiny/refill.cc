@@ -1,0 +1,261 @@
+#include "hakmem/tiny/refill.h"
+
+#include <utility>
+
+#include "hakmem/config/options.h"
+#include "hakmem/diag/check.h"
+#include "hakmem/superslab/address_map.h"
+#include "hakmem/tiny/heap_slabs.h"
+#include "hakmem/tiny/outbox.h"
+
+namespace hakmem::tiny {
+namespace {
+
+// A free list holds at most this many bytes, and as many lists are set aside as hold about kBatchBytes.
+constexpr size_t kListBytes = size_t{32} << 10;
+constexpr size_t kBatchBytes = size_t{128} << 10;
+// Balance looks at the clock; once in so many refills is enough.
+constexpr uint32_t kRefillsPerBalance = 64;
+
+// Batches are linked through the second word of their first block.
+struct BatchHead {
+  Block* next_block;
+  Block* next_batch;
+};
+HAK_NO_ASAN Block* NextBatch(const Block* first) { return reinterpret_cast<const BatchHead*>(first)->next_batch; }
+HAK_NO_ASAN void SetNextBatch(Block* first, Block* next) { reinterpret_cast<BatchHead*>(first)->next_batch = next; }
+
+uint32_t BatchesAllowed(unsigned size_class) {
+  const size_t bytes = ListCapacity(size_class) * kSizeClasses[size_class].block_size;
+  if (bytes == 0) return 0;
+  const size_t batches = kBatchBytes / bytes;
+  return static_cast<uint32_t>(batches < Heap::kMaxBatches ? batches : Heap::kMaxBatches);
+}
+
+void ResetFilled(FreeList& list, unsigned size_class) {
+  list.head = nullptr;
+  const uintptr_t start = ThreadPointer() + kMaxListLength - ListCapacity(size_class);
+  __atomic_store_n(&list.filled, start, __ATOMIC_RELAXED);  // read by others, to whom it only says: not yours
+}
+
+bool HasList(unsigned size_class) { return size_class <= kMaxListedClass && g_options.tiny_fast_cap != 0; }
+
+// Blocks of a slab that is bound and has some: the heap's list takes them whole, or one goes straight to the program.
+Block* TakeBlocks(Heap& heap, OwnedSlab& owned, unsigned size_class, bool* clean) {
+  if (!HasList(size_class)) {
+    heap.counters.blocks.Add(1);
+    if (owned.HasFree()) return owned.PopOne();
+    return owned.Carve(1, clean).first;
+  }
+  const Chain chain = owned.HasFree() ? owned.Pop() : owned.Carve(UINT32_MAX, clean);
+  heap.counters.refills.Add(1);
+  heap.counters.blocks.Add(chain.count);
+  heap.alloc[size_class] = NextOf(chain.first);
+  return chain.first;
+}
+
+// The one function: claim, drain, bind and take; or give up again.
+Block* TryCandidate(Heap& heap, Slab& slab, unsigned size_class, bool* clean) {
+  const bool was_ours = slab.owner() == heap.who.id;
+  std::optional<OwnedSlab> owned = OwnedSlab::Claim(slab, heap.who);
+  if (!owned) {
+    heap.counters.claims_refused.Add(1);
+    return nullptr;
+  }
+  if (slab.size_class() == size_class) {
+    if (!owned->HasFree() && owned->HasRemote()) {
+      heap.counters.drains.Add(1);
+      heap.counters.drained.Add(owned->Drain());
+    }
+    if (owned->HasFree() || owned->HasUncarved()) {
+      if (!was_ours) heap.counters.adopted.Add(1);
+      Bind(heap, *owned);
+      return TakeBlocks(heap, *owned, size_class, clean);
+    }
+  }
+  if (was_ours) {
+    if (slab.place == Slab::Place::kBound) RememberSticky(heap, &slab);
+    Place(heap, *owned);
+  } else {
+    ReleaseOrPlace(heap, std::move(*owned));
+  }
+  return nullptr;
+}
+
+Block* FromSources(Heap& heap, unsigned c, bool* clean) {
+  if (Slab* slab = heap.bound[c]; slab != nullptr) {
+    if (Block* block = TryCandidate(heap, *slab, c, clean)) return block;
+  }
+  // What the inbox brings goes to the front of the bench.
+  if (heap.inbox.load(std::memory_order_relaxed) != nullptr) {  // a look: ReadInbox orders
+    ReadInbox(heap);
+    if (Slab* slab = heap.bench[c]; slab != nullptr) {
+      if (Block* block = TryCandidate(heap, *slab, c, clean)) return block;
+    }
+  }
+  for (Slab*& entry : heap.sticky) {
+    Slab* slab = entry;
+    if (slab == nullptr || slab->size_class() != c) continue;  // a look
+    const RemoteState state = slab->PeekRemote();
+    if (state.count == 0 || (state.owner != heap.who.id && state.owner != kNoHeap)) continue;  // a look
+    entry = nullptr;
+    if (Block* block = TryCandidate(heap, *slab, c, clean)) return block;
+  }
+  if (c <= kMaxListedClass) {
+    if (Slab* slab = heap.hot[c]; slab != nullptr) {
+      heap.hot[c] = nullptr;
+      if (Block* block = TryCandidate(heap, *slab, c, clean)) return block;
+    }
+  }
+  // A bench slab without blocks after all leaves the bench, so this ends.
+  while (Slab* slab = heap.bench[c]) {
+    if (Block* block = TryCandidate(heap, *slab, c, clean)) return block;
+  }
+  if (Slab* slab = TakeFromMailbox(c); slab != nullptr) {
+    if (Block* block = TryCandidate(heap, *slab, c, clean)) return block;
+  }
+  while (Slab* slab = TakeFromBoard(c)) {
+    if (Block* block = TryCandidate(heap, *slab, c, clean)) return block;
+  }
+  std::optional<OwnedSlab> fresh = pool::Acquire(heap.pool_cache, heap.who, c);
+  if (!fresh) return nullptr;
+  return TryCandidate(heap, fresh->slab(), c, clean);
+}
+
+// Puts a run of blocks of one slab back.
+void GiveBackRun(Heap& heap, Slab& slab, const Chain& chain) {
+  std::optional<OwnedSlab> owned = slab.owner() == heap.who.id ? OwnedSlab::Claim(slab, heap.who) : std::nullopt;
+  if (!owned) {
+    // Released since the blocks were freed: as good as freed by a stranger.
+    Block* block = chain.first;
+    for (uint32_t i = 0; i < chain.count; ++i) {
+      Block* next = NextOf(block);
+      AddToOutbox(heap, slab, block);
+      block = next;
+    }
+    return;
+  }
+  heap.counters.flushed.Add(chain.count);
+  owned->Push(chain);
+  const unsigned c = slab.size_class();
+  if (c <= kMaxListedClass) heap.hot[c] = &slab;
+  Settle(heap, std::move(*owned));
+}
+
+}  // namespace
+
+uint32_t ListCapacity(unsigned size_class) {
+  if (size_class == 0 || size_class > kMaxListedClass) return 0;
+  const size_t by_bytes = kListBytes / kSizeClasses[size_class].block_size;
+  const size_t most = g_options.tiny_fast_cap;
+  return static_cast<uint32_t>(by_bytes < most ? by_bytes : most);
+}
+
+Block* Refill(Heap& heap, unsigned c, bool* clean) {
+  *clean = false;
+  if (HasList(c)) {
+    FreeList& list = heap.free[c];
+    if (Block* first = list.head; first != nullptr) {
+      heap.counters.takeovers.Add(1);
+      ResetFilled(list, c);
+      heap.alloc[c] = NextOf(first);
+      return first;
+    }
+    if (Block* batch = heap.batches[c]; batch != nullptr) {
+      heap.counters.takeovers.Add(1);
+      heap.batches[c] = NextBatch(batch);
+      --heap.batch_count[c];
+      heap.alloc[c] = NextOf(batch);
+      return batch;
+    }
+  }
+  FlushOutbox(heap);
+  if (++heap.refills_since_balance >= kRefillsPerBalance) {
+    heap.refills_since_balance = 0;
+    pool::Balance();
+  }
+  return FromSources(heap, c, clean);
+}
+
+void SetAside(Heap& heap, unsigned c) {
+  FreeList& list = heap.free[c];
+  Block* first = list.head;
+  ResetFilled(list, c);
+  if (first == nullptr) return;
+  if (heap.batch_count[c] < BatchesAllowed(c)) {
+    SetNextBatch(first, heap.batches[c]);
+    heap.batches[c] = first;
+    ++heap.batch_count[c];
+    return;
+  }
+  GiveBack(heap, first);
+}
+
+void GiveBack(Heap& heap, Block* first) {
+  Slab* slab = nullptr;
+  Chain run;
+  while (first != nullptr) {
+    Block* block = first;
+    first = NextOf(block);
+    if (slab == nullptr || !slab->Contains(block)) {
+      if (run.count != 0) GiveBackRun(heap, *slab, run);
+      run = {};
+      slab = address_map::SlabOf(block);
+      HAK_CHECK(slab != nullptr);  // blocks in lists are ours
+    }
+    if (HAK_UNLIKELY(!slab->IsBlockStart(block))) {
+      ReportFault(Fault::kInteriorPointer, "free", block, "found when its list went back to the slab");
+      continue;
+    }
+    run.PushFront(block);
+  }
+  if (run.count != 0) GiveBackRun(heap, *slab, run);
+}
+
+void GiveBackTo(Heap& heap, Slab& slab, Block* block) {
+  std::optional<OwnedSlab> owned = OwnedSlab::Claim(slab, heap.who);
+  HAK_CHECK(owned.has_value());
+  if (HAK_UNLIKELY(owned->first_free() == block)) {
+    ReportFault(Fault::kDoubleFree, "free", block, "it was freed last");
+    return;
+  }
+  Chain chain;
+  chain.PushFront(block);
+  owned->Push(chain);
+  heap.counters.flushed.Add(1);
+  Settle(heap, std::move(*owned));
+}
+
+void GiveBackLists(Heap& heap) {
+  for (unsigned c = 1; c < kListedClasses; ++c) {
+    if (Block* first = heap.alloc[c]; first != nullptr) {
+      heap.alloc[c] = nullptr;
+      GiveBack(heap, first);
+    }
+    FreeList& list = heap.free[c];
+    if (Block* first = list.head; first != nullptr) {
+      ResetFilled(list, c);
+      GiveBack(heap, first);
+    }
+    while (Block* batch = heap.batches[c]) {
+      heap.batches[c] = NextBatch(batch);
+      --heap.batch_count[c];
+      GiveBack(heap, batch);
+    }
+  }
+}
+
+void ReadInbox(Heap& heap) {
+  // Acquire: the links, and the blocks that the notifiers pushed.
+  Slab* slab = heap.inbox.exchange(nullptr, std::memory_order_acquire);
+  while (slab != nullptr) {
+    Slab* next = slab->inbox_next;
+    std::optional<OwnedSlab> owned = OwnedSlab::Claim(*slab, heap.who);
+    HAK_CHECK(owned.has_value());  // a notified slab cannot change its owner
+    owned->SeenInInbox();
+    Settle(heap, std::move(*owned));
+    slab = next;
+  }
+}
+
+}  // namespace hakmem::tiny

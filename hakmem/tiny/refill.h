@@ -1,0 +1,39 @@
+// Refill: where blocks come from when a heap's list is empty, and where they go back to.
+//
+// Sources are asked in this order; each only names a candidate:
+//
+//     the bound slab, own inbox, sticky ring, hot slot, bench slot, mailbox, mmap gate's scan, shared pool
+//
+// One function does what follows, for all of them: claim; if that fails, next candidate; drain; if blocks are there, bind
+// and return; otherwise give the slab up again. No source has a way to do it differently.
+#ifndef HAKMEM_TINY_REFILL_H_
+#define HAKMEM_TINY_REFILL_H_
+
+#include "hakmem/tiny/heap.h"
+
+namespace hakmem::tiny {
+
+// A block of `size_class`; the heap's list is filled on the way when the class has one. nullptr without memory.
+[[nodiscard]] Block* Refill(Heap& heap, unsigned size_class, bool* clean);
+
+// Sets the full free list of a class aside, or gives it back to its slabs when enough is set aside.
+void SetAside(Heap& heap, unsigned size_class);
+
+// Gives a list of blocks, ended by nullptr, back to their slabs.
+void GiveBack(Heap& heap, Block* first);
+
+// Gives one block back to a slab that the heap owns. Reports a second free in a row.
+void GiveBackTo(Heap& heap, Slab& slab, Block* block);
+
+// Gives back all lists and batches.
+void GiveBackLists(Heap& heap);
+
+// Looks through the slabs that others put into the inbox.
+void ReadInbox(Heap& heap);
+
+// Blocks that the free list of a class may hold now.
+uint32_t ListCapacity(unsigned size_class);
+
+}  // namespace hakmem::tiny
+
+#endif  // HAKMEM_TINY_REFILL_H_

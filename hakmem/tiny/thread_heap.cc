@@ -1,0 +1,175 @@
+#include "hakmem/tiny/thread_heap.h"
+
+#include <pthread.h>
+
+#include <utility>
+
+#include "hakmem/config/options.h"
+#include "hakmem/diag/check.h"
+#include "hakmem/tiny/heap_pool.h"
+#include "hakmem/tiny/heap_slabs.h"
+#include "hakmem/tiny/outbox.h"
+#include "hakmem/tiny/refill.h"
+
+namespace hakmem {
+namespace {
+
+// As long as the lists of a heap that malloc looks at.
+struct EmptyLists {
+  alignas(64) Block* alloc[kListedClasses];
+};
+constinit const EmptyLists not_started = {};
+constinit const EmptyLists finished = {};
+
+}  // namespace
+
+// Never written: slow paths compare the pointer before they treat it as a heap.
+Heap* NotStartedHeap() { return const_cast<Heap*>(reinterpret_cast<const Heap*>(&not_started)); }
+Heap* FinishedHeap() { return const_cast<Heap*>(reinterpret_cast<const Heap*>(&finished)); }
+
+__thread Heap* tls_heap __attribute__((tls_model("initial-exec"))) =
+    const_cast<Heap*>(reinterpret_cast<const Heap*>(&not_started));
+
+namespace tiny {
+namespace {
+
+pthread_key_t exit_key;
+constinit bool has_exit_key = false;
+
+// glibc calls the destructors of pthread keys up to four times while values are set. The heap ends in the third round, so
+// that destructors of other keys, in whatever order, still find it.
+constexpr uint8_t kExitRounds = 2;
+
+// A slow path that a fork may interrupt in another thread: the child then must not use this heap. Stores of the same
+// thread, in order; the compiler is kept from moving them.
+void SetBusy(Heap& heap, bool busy) {
+  std::atomic_signal_fence(std::memory_order_seq_cst);  // see above
+  heap.busy = busy;
+  std::atomic_signal_fence(std::memory_order_seq_cst);  // see above
+}
+
+// Gives back what the heap holds, and gives up or retires its slabs.
+void Empty(Heap& heap) {
+  ReadInbox(heap);
+  GiveBackLists(heap);
+  FlushOutbox(heap);
+  if (g_options.tiny_ss_adopt == 0) return;  // the next driver of this heap inherits its slabs
+  ForEachOwned(heap, [&](OwnedSlab owned) {
+    Slab& slab = owned.slab();
+    Unplace(heap, owned);
+    if (owned.IsHome() && owned.Retire()) {
+      pool::Release(heap.pool_cache, slab);
+    } else {
+      ReleaseOrPlace(heap, std::move(owned));
+    }
+  });
+  for (Slab*& entry : heap.sticky) entry = nullptr;
+}
+
+void StartDriving(Heap& heap) {
+  heap.exit_rounds = 0;
+  for (unsigned c = 0; c < kListedClasses; ++c) {
+    // Blocks that an earlier driver left (in a process that has forked) are counted as none: the list gets longer once.
+    const uintptr_t start = ThreadPointer() + kMaxListLength - ListCapacity(c);
+    __atomic_store_n(&heap.free[c].filled, start, __ATOMIC_RELAXED);  // read by others, to whom it says: not yours
+  }
+}
+
+void StopDriving(Heap& heap) {
+  for (FreeList& list : heap.free) __atomic_store_n(&list.filled, uintptr_t{0}, __ATOMIC_RELAXED);  // as above
+}
+
+// Puts a heap into the pool. A push that came too late for Empty, and too early to see the heap pooled, is read here.
+void PutIntoPool(Heap* heap) {
+  heap_pool::Release(heap);
+  // Sequentially consistent: see Notify.
+  if (heap->inbox.load(std::memory_order_seq_cst) != nullptr) TidyPooled(heap);
+}
+
+void EndThread(void* value) {
+  Heap* heap = static_cast<Heap*>(value);
+  if (heap->exit_rounds < kExitRounds) {
+    ++heap->exit_rounds;
+    pthread_setspecific(exit_key, heap);
+    return;
+  }
+  tls_heap = FinishedHeap();
+  SetBusy(*heap, true);
+  Empty(*heap);
+  StopDriving(*heap);
+  SetBusy(*heap, false);
+  PutIntoPool(heap);
+}
+
+Heap* StartThread() {
+  Heap* heap = heap_pool::Acquire();
+  if (heap == nullptr) return nullptr;
+  StartDriving(*heap);
+  tls_heap = heap;
+  // May allocate (glibc: for keys beyond the first 32), which works from here on.
+  if (has_exit_key) pthread_setspecific(exit_key, heap);
+  return heap;
+}
+
+}  // namespace
+
+HeapScope::HeapScope() : heap_(tls_heap) {
+  if (HAK_UNLIKELY(heap_ == NotStartedHeap())) {
+    heap_ = StartThread();
+  } else if (HAK_UNLIKELY(heap_ == FinishedHeap())) {
+    heap_ = heap_pool::Acquire();
+    borrowed_ = true;
+  }
+  if (heap_ == nullptr) return;
+  was_busy_ = heap_->busy;
+  SetBusy(*heap_, true);
+}
+
+HeapScope::~HeapScope() {
+  if (heap_ == nullptr) return;
+  if (HAK_UNLIKELY(borrowed_)) {
+    Empty(*heap_);
+    StopDriving(*heap_);
+  }
+  SetBusy(*heap_, was_busy_);
+  if (HAK_UNLIKELY(borrowed_)) PutIntoPool(heap_);
+}
+
+void PrepareThreadExit() { has_exit_key = pthread_key_create(&exit_key, EndThread) == 0; }
+
+void TidyPooled(Heap* heap) {
+  // Again while pushes come in between: each round reads the inbox whole.
+  while (heap->inbox.load(std::memory_order_seq_cst) != nullptr && heap_pool::AcquirePooled(heap)) {  // see Notify
+    SetBusy(*heap, true);
+    Empty(*heap);
+    StopDriving(*heap);
+    SetBusy(*heap, false);
+    heap_pool::Release(heap);
+  }
+}
+
+void TidyAllPooled() {
+  heap_pool::ForEach(
+      [](Heap& heap, void*) {
+        if (!heap_pool::AcquirePooled(&heap)) return;
+        SetBusy(heap, true);
+              Empty(heap);
+        StopDriving(heap);
+        SetBusy(heap, false);
+        PutIntoPool(&heap);
+      },
+      nullptr);
+}
+
+void RepairAfterFork(Heap& heap) {
+  // A notifier that is gone may have set a notified bit without linking the slab: every notified slab counts as seen,
+  // linked or not.
+  heap.inbox.store(nullptr, std::memory_order_relaxed);  // nobody else notifies in a child that has one thread yet
+  ForEachOwned(heap, [&](OwnedSlab owned) {
+    if (owned.slab().PeekRemote().notified) owned.SeenInInbox();
+    Settle(heap, std::move(owned));
+  });
+}
+
+}  // namespace tiny
+}  // namespace hakmem

@@ -1,0 +1,133 @@
+#include "hakmem/tiny/tiny.h"
+
+#include <utility>
+
+#include "hakmem/config/options.h"
+#include "hakmem/diag/check.h"
+#include "hakmem/superslab/address_map.h"
+#include "hakmem/tiny/heap_pool.h"
+#include "hakmem/tiny/heap_slabs.h"
+#include "hakmem/tiny/outbox.h"
+#include "hakmem/tiny/refill.h"
+#include "hakmem/tiny/thread_heap.h"
+
+namespace hakmem::tiny {
+namespace {
+
+HAK_NOINLINE void* AllocateSlow(unsigned size_class, bool* clean) {
+  HeapScope scope;
+  if (HAK_UNLIKELY(scope.heap() == nullptr)) return nullptr;
+  return Refill(*scope.heap(), size_class, clean);
+}
+
+// A block that a heap frees into its own slab, but not by the hit path: the list is full, the class or the heap has none,
+// or there is no window.
+void FreeOwn(Heap& heap, Slab& slab, Block* block) {
+  const unsigned c = slab.size_class();
+  if (ListCapacity(c) == 0) {
+    GiveBackTo(heap, slab, block);
+    return;
+  }
+  FreeList& list = heap.free[c];
+  if (HAK_UNLIKELY(list.head == block)) {
+    ReportFault(Fault::kDoubleFree, "free", block, "it was freed last");
+    return;
+  }
+  if (list.filled - ThreadPointer() >= kMaxListLength) SetAside(heap, c);
+  SetNext(block, list.head);
+  list.head = block;
+  __atomic_store_n(&list.filled, list.filled + 1, __ATOMIC_RELAXED);  // read by others, to whom it says: not yours
+}
+
+// Without memory for a heap: the block waits in its slab.
+void FreeWithoutHeap(Slab& slab, Block* block) {
+  Chain chain;
+  chain.PushFront(block);
+  PushWithoutHeap(slab, chain);
+}
+
+struct TrimContext {
+  Heap* heap;
+  size_t bytes;
+};
+
+// Slabs that nobody owns: claims, purges and releases them.
+void TrimUnowned(Superslab& superslab, void* opaque) {
+  TrimContext& context = *static_cast<TrimContext*>(opaque);
+  for (Slab& slab : superslab.slabs) {
+    if (slab.owner() != kNoHeap || slab.slot().Peek().state != SlotState::kActive) continue;  // a look
+    std::optional<OwnedSlab> owned = OwnedSlab::Claim(slab, context.heap->who);
+    if (!owned) continue;
+    context.bytes += owned->PurgeFreePages();
+    if (owned->IsHome()) {
+      Settle(*context.heap, std::move(*owned));
+    } else {
+      ReleaseOrPlace(*context.heap, std::move(*owned));
+    }
+  }
+}
+
+}  // namespace
+
+void* Allocate(unsigned size_class, bool* clean) {
+  if (size_class <= kMaxListedClass) {
+    Heap* heap = tls_heap;
+    if (Block* block = heap->alloc[size_class]; HAK_LIKELY(block != nullptr)) {
+      heap->alloc[size_class] = NextOf(block);
+      *clean = false;
+      return block;
+    }
+  }
+  return AllocateSlow(size_class, clean);
+}
+
+void Free(void* p, Slab& slab) {
+  if (HAK_UNLIKELY(!slab.IsBlockStart(p))) {
+    ReportFault(Fault::kInteriorPointer, "free", p, "");
+    return;
+  }
+  Block* block = static_cast<Block*>(p);
+  HeapScope scope;
+  if (HAK_UNLIKELY(scope.heap() == nullptr)) {
+    FreeWithoutHeap(slab, block);
+    return;
+  }
+  Heap& heap = *scope.heap();
+  if (slab.owner() == heap.who.id) {
+    FreeOwn(heap, slab, block);
+  } else {
+    AddToOutbox(heap, slab, block);
+  }
+}
+
+size_t Trim(bool pages) {
+  HeapScope scope;
+  size_t bytes = 0;
+  TidyAllPooled();
+  if (Heap* heap = scope.heap(); heap != nullptr) {
+    ReadInbox(*heap);
+    GiveBackLists(*heap);
+    FlushOutbox(*heap);
+    ForEachOwned(*heap, [&](OwnedSlab owned) {
+      Slab& slab = owned.slab();
+      if (owned.IsHome()) {
+        Unplace(*heap, owned);
+        if (owned.Retire()) {
+          pool::Release(heap->pool_cache, slab);
+          return;
+        }
+      } else if (pages) {
+        bytes += owned.PurgeFreePages();
+      }
+      Place(*heap, owned);
+    });
+    if (pages) {
+      TrimContext context = {heap, 0};
+      pool::ForEachSuperslab(TrimUnowned, &context);
+      bytes += context.bytes;
+    }
+  }
+  return bytes;
+}
+
+}  // namespace hakmem::tiny
