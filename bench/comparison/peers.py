@@ -20,7 +20,7 @@ class Allocator:
         """What the loads are to expect: the loads check it against the object that defines malloc."""
         if self.name == "hakmem":
             return "hakmem"
-        return os.path.basename(os.path.realpath(self.library)) if self.library else "libc.so"
+        return os.path.basename(self.library) if self.library else "libc.so"
 
 
 # Name, pattern of the library's path, Debian package. The last match counts, so the newest version where several are.

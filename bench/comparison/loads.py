@@ -8,9 +8,12 @@ class Load:
     full, quick: its arguments for a thorough and for a quick comparison.
     cores: 1 pins it to one processor; 0 leaves it all of them.
     memory: whether its peak resident memory says something about the allocator.
+    picture: drawn on its own and no row of the tables.
+    warm: each measured run follows a run of the same allocator that does not count. How fast the kernel hands out much
+        memory depends on what the process before gave back: after small pages, huge ones first have to be assembled.
     """
 
-    def __init__(self, name, program, full, quick, cores, stresses, memory=True):
+    def __init__(self, name, program, full, quick, cores, stresses, memory=True, picture=False, warm=False):
         self.name = name
         self.program = program
         self.full = full.split()
@@ -18,6 +21,8 @@ class Load:
         self.cores = cores
         self.stresses = stresses
         self.memory = memory
+        self.picture = picture
+        self.warm = warm
 
 
 LARSON = "--min_size=8 --max_size=1000 --chunks=5000 --rounds=100"
@@ -54,21 +59,21 @@ LOADS = [
     Load("integers", "loads/short_lived", "--mode=integers", "--mode=integers --rounds=40000", 1,
          "short-lived numbers of one thread"),
     Load("lists", "loads/short_lived", "--mode=lists", "--mode=lists --rounds=40000", 1, "lists built and dropped"),
-    Load("large-blocks", "loads/large_blocks", "", "--blocks=300", 1, "blocks of 1 to 25 MB: page faults, zeroing"),
-    Load("growing-vectors", "loads/growing_vectors", "", "--bytes=200000000", 1, "realloc up to 1 GB"),
+    Load("large-blocks", "loads/large_blocks", "", "--blocks=300", 1, "blocks of 1 to 25 MB: page faults, zeroing", warm=True),
+    Load("growing-vectors", "loads/growing_vectors", "", "--bytes=200000000", 1, "realloc up to 1 GB", warm=True),
     Load("small-vectors", "loads/growing_vectors", "--bytes=8000000 --vectors=1000 --rounds=20",
          "--bytes=8000000 --vectors=1000 --rounds=5", 1, "realloc of many vectors up to 8 KB"),
     Load("threads-in-turn", "loads/many_threads", "--at_a_time=1", "--at_a_time=1 --threads=3000", 0,
          "10,000 threads, one after the other"),
     Load("threads-500", "loads/many_threads", "--at_a_time=500", "--at_a_time=500 --threads=3000", 0,
-         "10,000 threads, 500 at a time"),
-    Load("burst", "loads/burst", "--mode=all", "--mode=all --bytes=250000000", 1, "1 GB of small blocks, freed, then idle"),
+         "10,000 threads, 500 at a time", warm=True),
+    Load("burst", "loads/burst", "--mode=all", "--mode=all --bytes=250000000", 1, "1 GB of small blocks, freed, then idle", warm=True),
     Load("burst-exited", "loads/burst", "--mode=exited", "--mode=exited --bytes=250000000", 0,
-         "the same by threads that have ended"),
+         "the same by threads that have ended", warm=True),
     Load("burst-survivors", "loads/burst", "--mode=survivors", "--mode=survivors --bytes=250000000", 1,
-         "the same, 1 % of the blocks stay"),
+         "the same, 1 % of the blocks stay", warm=True),
     Load("fork-loop", "loads/fork_loop", "--forks=10", "--forks=5 --bytes=250000000", 0,
-         "forks of a threaded process with a heap of 1 GB: copy on write"),
+         "forks of a threaded process with a heap of 1 GB: copy on write", warm=True),
     Load("python3", "real", "4", "1", 1, "an interpreter with PYTHONMALLOC=malloc"),
     Load("sqlite3", "real", "4", "1", 1, "a database in memory"),
     Load("lua5.4", "real", "4", "1", 1, "strings and tables of a script"),
@@ -82,13 +87,13 @@ LOADS = [
 
 # Pictures beside the table.
 PATHS = Load("paths", "loads/paths_benchmark", "--benchmark_min_time=0.05", "--benchmark_min_time=0.01", 1,
-             "malloc and free by block size", memory=False)
+             "malloc and free by block size", picture=True)
 LATENCY = Load("latency", "larson/larson", "--threads=2 --seconds=3 --latency " + LARSON,
-               "--threads=2 --seconds=1 --latency " + LARSON, 0, "time of single calls", memory=False)
+               "--threads=2 --seconds=1 --latency " + LARSON, 0, "time of single calls", picture=True)
 THREAD_COUNTS = [1, 2, 4, 8, 16]
 THREADS = [
-    Load("threads-%d" % count, "larson/larson", "--threads=%d --seconds=1 %s" % (count, LARSON),
-         "--threads=%d --seconds=0.3 %s" % (count, LARSON), 0, "larson with %d workers" % count, memory=False)
+    Load("workers-%d" % count, "larson/larson", "--threads=%d --seconds=1 %s" % (count, LARSON),
+         "--threads=%d --seconds=0.3 %s" % (count, LARSON), 0, "larson with %d workers" % count, picture=True)
     for count in THREAD_COUNTS
 ]
 

@@ -1,0 +1,184 @@
+"""Runs loads on hakmem and its peers in turn and writes CSV, Markdown and one HTML page."""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+
+import loads as loads_table
+import page
+import peers
+import results as results_module
+import runner as runner_module
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(
+        prog="compare", description="Runs loads on hakmem and its peers in turn (A B C B C A ...) and writes the raw figures "
+        "as CSV, a table in Markdown, and one self-contained HTML page.")
+    parser.add_argument("--bench", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--hakmem", default="", help="the library of hakmem that is compared (default: the one built here)")
+    parser.add_argument("--without_hakmem", action="store_true", help="compare the peers alone")
+    parser.add_argument("--allow_debug", action="store_true", help="accept a library of hakmem that is no release build")
+    parser.add_argument("--peers", default="debian",
+                        help="comma-separated: glibc, jemalloc, mimalloc, tcmalloc, tbb, scudo; debian for all of them; "
+                        "NAME=/path/to/lib.so for others")
+    parser.add_argument("--loads", default="all", help="comma-separated names, 'larson*' for all that begin so; all")
+    parser.add_argument("--list", action="store_true", help="print the loads and end")
+    parser.add_argument("--quick", action="store_true", help="shorter loads and fewer runs: for a first impression")
+    parser.add_argument("--runs", type=int, default=0, help="runs of each load on each allocator (default: 5, quick: 2)")
+    parser.add_argument("--timeout", type=int, default=300, help="seconds after which a run counts as failed")
+    parser.add_argument("--output", default="", help="folder for the results (default: compare-DATE-TIME here)")
+    parser.add_argument("--no_install", action="store_true", help="install nothing: leave out what is missing")
+    parser.add_argument("further", nargs="*", metavar="NAME=/path/to/lib.so", help="further peers")
+    options = parser.parse_args(arguments)
+    if options.runs < 0 or options.timeout < 1:
+        parser.error("--runs and --timeout have to be positive")
+    try:
+        options.chosen_loads = loads_table.choose(options.loads.split(","))
+        options.chosen_peers = [] if options.list else peers.choose(
+            [word for word in options.peers.split(",") if word] + options.further, not options.no_install)
+    except ValueError as error:
+        parser.error(str(error))
+    return options
+
+
+def hakmem_version(bench, library):
+    """What the library says about itself, by the proof of a load; ('', reason) when it is not hakmem."""
+    import subprocess
+    done = subprocess.run([os.path.join(bench, "larson", "larson"), "--expect=hakmem", "--seconds=0.05"],
+                          env=dict(os.environ, LD_PRELOAD=library), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        return "", (done.stderr.strip() or "status %d" % done.returncode)
+    return runner_module.parse_report(done.stdout)["allocator"].split(" in /")[0], ""
+
+
+class Progress:
+    """One line on a terminal, a line for each load elsewhere."""
+
+    def __init__(self, steps):
+        self.steps = steps
+        self.done = 0
+        self.start = time.monotonic()
+        self.terminal = sys.stdout.isatty()
+
+    def show(self, load, allocator, number):
+        spent = time.monotonic() - self.start
+        left = "" if self.done < 3 else ", about %s left" % self._time(spent / self.done * (self.steps - self.done))
+        text = "[%d/%d] %s on %s, run %d%s" % (self.done + 1, self.steps, load, allocator, number, left)
+        if self.terminal:
+            print("\r\033[K" + text, end="", flush=True)
+        elif number == 1:
+            print(text, flush=True)
+
+    @staticmethod
+    def _time(seconds):
+        return "%d min" % round(seconds / 60) if seconds >= 90 else "%d s" % round(seconds)
+
+    def step(self, count=1):
+        self.done += count
+
+    def end(self):
+        if self.terminal:
+            print("\r\033[K", end="")
+
+
+def main(arguments):
+    options = parse(arguments)
+    if options.list:
+        for load in options.chosen_loads:
+            print("%-18s %s" % (load.name, load.stresses))
+        return 0
+    allocators = list(options.chosen_peers)
+    version = ""
+    if not options.without_hakmem:
+        if not os.path.isfile(options.hakmem):
+            print("compare: there is no library '%s'; name one with --hakmem=PATH" % options.hakmem, file=sys.stderr)
+            return 2
+        version, reason = hakmem_version(options.bench, os.path.abspath(options.hakmem))
+        if reason:
+            print("compare: %s is not hakmem: %s" % (options.hakmem, reason), file=sys.stderr)
+            return 4
+        if "(release)" not in version and not options.allow_debug:
+            print("compare: %s is '%s', no release build; build with --config=release or say --allow_debug" %
+                  (options.hakmem, version), file=sys.stderr)
+            return 2
+    if not allocators:
+        print("compare: no peer is left", file=sys.stderr)
+        return 2
+
+    output = os.path.abspath(options.output or time.strftime("compare-%Y%m%d-%H%M%S"))
+    os.makedirs(output, exist_ok=True)
+    scratch = tempfile.mkdtemp(prefix="compare-")
+    try:
+        if not options.without_hakmem:
+            # A copy: a build during the comparison would otherwise change the library between two runs.
+            library = os.path.join(scratch, "libhakmem.so")
+            shutil.copy(options.hakmem, library)
+            allocators.insert(0, peers.Allocator("hakmem", library))
+        return compare(options, allocators, version, scratch, output)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def compare(options, allocators, version, scratch, output):
+    results = results_module.Results(allocators)
+    runner = runner_module.Runner(options.bench, scratch, options.quick, options.timeout)
+    runs = options.runs or (2 if options.quick else 5)
+    progress = Progress(len(options.chosen_loads) * len(allocators) * runs)
+    about = [
+        results_module.machine(),
+        "hakmem: " + version if version else "without hakmem",
+        "peers: " + ", ".join("%s (%s)" % (each.name, each.library or "the C library") for each in options.chosen_peers),
+        "%d runs of each, in turn; %s loads; %s" % (runs, "short" if options.quick else "full",
+                                                    time.strftime("%Y-%m-%d %H:%M %Z")),
+    ]
+
+    def write():
+        results.write_csv(os.path.join(output, "results.csv"))
+        with open(os.path.join(output, "table.md"), "w") as file:
+            file.write(results_module.markdown(results, about))
+        with open(os.path.join(output, "index.html"), "w") as file:
+            file.write(page.html_page(results, about, loads_table))
+
+    try:
+        for load in options.chosen_loads:
+            reason = runner.prepare(load)
+            if reason:
+                progress.end()
+                print("%s is left out: %s" % (load.name, reason), file=sys.stderr)
+                progress.step(len(allocators) * runs)
+                continue
+            failed = set()
+            for number in range(1, runs + 1):
+                # Everyone is first once: who follows whom matters to the caches and to the kernel's free pages.
+                first = (number - 1) % len(allocators)
+                for allocator in allocators[first:] + allocators[:first]:
+                    if allocator.name not in failed:
+                        progress.show(load.name, allocator.name, number)
+                        run = runner.run(load, allocator)
+                        if load.warm and not run.failure:
+                            run = runner.run(load, allocator)
+                        results.add(load, allocator, run)
+                        if run.failure:
+                            failed.add(allocator.name)
+                            progress.end()
+                            print("%s on %s: %s" % (allocator.name, load.name, run.failure), file=sys.stderr)
+                    progress.step()
+            write()
+    except KeyboardInterrupt:
+        print("\nstopped; what was measured is kept", file=sys.stderr)
+    progress.end()
+    write()
+    for key, title in ((runner_module.CPU, "CPU time"), (runner_module.PEAK, "peak memory")):
+        means = ["%s %.2f" % (name, results.geometric_mean(name, key)[0])
+                 for name in results.allocators if results.geometric_mean(name, key)[0]]
+        print("%s, geometric mean relative to the best peer of each load: %s" % (title, ", ".join(means)))
+    print("written: %s/{index.html,table.md,results.csv}" % output)
+    return 1 if any(allocator == results_module.HAKMEM for _, allocator, _ in results.failures) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

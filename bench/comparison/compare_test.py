@@ -1,0 +1,247 @@
+"""Tests of the comparison: reports are read, means are right, bad words are refused, and the whole runs end to end."""
+
+import csv
+import html.parser
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+import xml.etree.ElementTree
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import compare
+import loads
+import page
+import peers
+import programs
+import results
+import runner
+import svg
+
+BENCH = os.environ["BENCH"]
+
+
+def filled(figures):
+    """Results of one load 'a' and one load 'b'; figures: {(load, allocator): [(cpu, peak), ...]}."""
+    names = ["hakmem", "fast", "lean"]
+    table = results.Results([peers.Allocator(name, "/lib/%s.so" % name) for name in names])
+    rows = {name: loads.Load(name, "larson/larson", "", "", 1, "stresses " + name) for name in ("a", "b")}
+    for (load, allocator), runs in figures.items():
+        for cpu, peak in runs:
+            table.add(rows[load], peers.Allocator(allocator), runner.Run({runner.CPU: cpu, runner.PEAK: peak}))
+    return table
+
+
+EXAMPLE = {
+    ("a", "hakmem"): [(10.0, 200.0), (12.0, 210.0), (90.0, 205.0)],
+    ("a", "fast"): [(10.0, 400.0)],
+    ("a", "lean"): [(20.0, 100.0)],
+    ("b", "hakmem"): [(5.0, 50.0)],
+    ("b", "fast"): [(10.0, 100.0)],
+    ("b", "lean"): [(40.0, 50.0)],
+}
+
+
+class ReportTest(unittest.TestCase):
+
+    def test_lines_become_figures(self):
+        figures = runner.parse_report("load: larson\ncpu_ns_per_operation: 12.5\nno colon\nrss_kib_timeline: 0:1 2:3\n")
+        self.assertEqual(figures, {"load": "larson", "cpu_ns_per_operation": 12.5, "rss_kib_timeline": "0:1 2:3"})
+
+
+class ResultsTest(unittest.TestCase):
+
+    def test_median_and_best_peer(self):
+        table = filled(EXAMPLE)
+        self.assertEqual(table.median("a", "hakmem", runner.CPU), 12.0)
+        self.assertEqual(table.best_peer("a", runner.CPU), ("fast", 10.0))
+        self.assertEqual(table.best_peer("a", runner.PEAK), ("lean", 100.0))
+        # hakmem is ahead in b, and is still compared with the best peer, not with itself.
+        self.assertEqual(table.ratio("b", "hakmem", runner.CPU), 0.5)
+        self.assertEqual(table.ratio("a", "lean", runner.CPU), 2.0)
+
+    def test_geometric_mean(self):
+        table = filled(EXAMPLE)
+        mean, count = table.geometric_mean("lean", runner.CPU)
+        self.assertAlmostEqual(mean, (2.0 * 4.0)**0.5)
+        self.assertEqual(count, 2)
+        mean, _ = table.geometric_mean("hakmem", runner.PEAK)
+        self.assertAlmostEqual(mean, (2.05 * 1.0)**0.5)
+
+    def test_failures_are_kept_and_shown(self):
+        table = filled(EXAMPLE)
+        load = loads.Load("c", "larson/larson", "", "", 1, "fails")
+        for _ in range(2):
+            table.add(load, peers.Allocator("hakmem"), runner.Run(failure="ended by signal 11"))
+        self.assertEqual(table.failures, [("c", "hakmem", "ended by signal 11")])
+        self.assertIn("* hakmem on c: ended by signal 11", results.markdown(table, []))
+        self.assertIn("hakmem on c: ended by signal 11", page.html_page(table, [], loads))
+
+    def test_markdown_has_every_row(self):
+        text = results.markdown(filled(EXAMPLE), ["a machine"])
+        self.assertIn("* a machine", text)
+        self.assertIn("| a | 1.20 | 1.00 | 2.00 | fast, 10 ns |", text)
+        self.assertIn("| b | 0.50 | 1.00 | 4.00 | fast, 10 ns |", text)
+        self.assertIn("| a | 2.05 | 4.00 | 1.00 | lean, 100 KiB |", text)
+
+    def test_units(self):
+        self.assertEqual(results.duration(12.34), "12.3 ns")
+        self.assertEqual(results.duration(2.5e9), "2.5 s")
+        self.assertEqual(results.size(512), "512 KiB")
+        self.assertEqual(results.size(3 * 1024), "3 MiB")
+
+
+class Balance(html.parser.HTMLParser):
+    """Finds tags that are not closed, and anything that would be fetched from elsewhere."""
+
+    VOID = {"meta", "br", "link", "img"}
+
+    def __init__(self):
+        super().__init__()
+        self.open = []
+        self.faults = []
+        self.pictures = []
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if tag == "svg":
+            self.pictures.append(dict(attributes))
+        for key, value in attributes:
+            if key in ("src", "href"):
+                self.faults.append("%s=%s" % (key, value))
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.faults.append("unexpected </%s>" % tag)
+
+
+class PageTest(unittest.TestCase):
+
+    def test_page_is_whole_and_self_contained(self):
+        text = page.html_page(filled(EXAMPLE), ["a <machine>"], loads)
+        balance = Balance()
+        balance.feed(text)
+        self.assertEqual(balance.faults, [])
+        self.assertEqual(balance.open, [])
+        self.assertIn("a &lt;machine&gt;", text)
+        self.assertIn("CPU time: farther left is better", text)
+        self.assertNotIn("<script", text)
+
+    def test_pictures_are_well_formed(self):
+        style = svg.Style(["hakmem"] + ["peer%d" % i for i in range(11)])
+        dots = svg.ratio_dots(style, [("load", {"hakmem": 0.9, "peer1": 9.0}, "1 ns")], {"hakmem": 1.0}, "title")
+        scattered = svg.scatter(style, {"hakmem": (1.0, 1.0), "peer1": (2.0, 1.5)}, "t", "x", "y")
+        lined = svg.lines(style, {"hakmem": [(1, 5.0), (8, 7.0)], "peer2": [(1, 5.0), (8, 7.1)]}, "t", "x", "y", x_log=True)
+        for picture in (dots, scattered, lined):
+            xml.etree.ElementTree.fromstring(picture)
+
+    def test_every_allocator_can_be_told_apart(self):
+        names = ["hakmem"] + ["peer%d" % i for i in range(11)]
+        style = svg.Style(names)
+        self.assertEqual(len({style.colours[name] for name in names}), len(names))
+
+    def test_labels_keep_their_distance(self):
+        placed = svg.spread_labels([50, 51, 52, 10], 14, 0, 100)
+        self.assertEqual(sorted(placed), sorted(placed, key=lambda y: y))
+        apart = sorted(placed)
+        self.assertTrue(all(b - a >= 13.99 for a, b in zip(apart, apart[1:])), apart)
+        self.assertLess(placed[0], placed[1])
+        self.assertLess(placed[1], placed[2])
+
+    def test_ticks_are_round(self):
+        self.assertEqual(svg.nice_ticks(0, 10, False), [0, 2, 4, 6, 8, 10])
+        self.assertEqual(svg.nice_ticks(1, 1000000, True), [1, 10, 100, 1000, 10000, 100000, 1000000])
+
+
+class ChoiceTest(unittest.TestCase):
+
+    def test_loads(self):
+        self.assertEqual([load.name for load in loads.choose(["larson-1", "burst*"])],
+                         ["larson-1", "burst", "burst-exited", "burst-survivors"])
+        with self.assertRaisesRegex(ValueError, "'nothing' is no load"):
+            loads.choose(["nothing"])
+        names = [load.name for load in loads.choose(["all"])]
+        self.assertEqual(len(names), len(set(names)))
+
+    def test_every_load_is_a_program_that_exists(self):
+        for load in loads.choose(["all"]):
+            if load.program == "real":
+                self.assertIn(load.name, programs.NEEDS)
+            else:
+                self.assertTrue(os.access(os.path.join(BENCH, load.program), os.X_OK), load.program)
+
+    def test_peers(self):
+        with self.assertRaisesRegex(ValueError, "'nobody' is no peer"):
+            peers.choose(["nobody"], False)
+        with self.assertRaisesRegex(ValueError, "there is no file /no/where.so"):
+            peers.choose(["mine=/no/where.so"], False)
+        with self.assertRaisesRegex(ValueError, "a name of its own"):
+            peers.choose(["glibc=" + __file__], False)
+        chosen = peers.choose(["glibc", "glibc", "mine=" + __file__], False)
+        self.assertEqual([each.name for each in chosen], ["glibc", "mine"])
+        self.assertEqual(chosen[0].proof, "libc.so")
+        self.assertEqual(peers.Allocator("hakmem", "/x/libhakmem.so").proof, "hakmem")
+
+
+class EndToEndTest(unittest.TestCase):
+
+    def setUp(self):
+        self.output = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.output)
+
+    def run_compare(self, *arguments):
+        return subprocess.run([sys.executable, "-B", compare.__file__, "--bench=" + BENCH, "--no_install"] + list(arguments),
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.output)
+
+    def test_compares_and_writes_everything(self):
+        # 'other' needs no library that defines malloc: the load has to notice that the C library served it.
+        done = self.run_compare("--without_hakmem", "--quick", "--runs=1", "--peers=glibc", "--loads=larson-1,latency",
+                                "--output=out")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("larson-1 on glibc, run 1", done.stdout)
+        with open(os.path.join(self.output, "out", "results.csv")) as file:
+            rows = list(csv.DictReader(file))
+        self.assertTrue(any(row["load"] == "larson-1" and row["figure"] == runner.CPU and float(row["value"]) > 0
+                            for row in rows))
+        with open(os.path.join(self.output, "out", "table.md")) as file:
+            self.assertIn("| larson-1 | 1.00 |", file.read())
+        with open(os.path.join(self.output, "out", "index.html")) as file:
+            self.assertIn("latency of malloc", file.read())
+
+    def test_a_library_without_malloc_measures_nothing(self):
+        library = os.path.join(self.output, "empty.so")
+        done = subprocess.run(["cc", "-shared", "-x", "c", "/dev/null", "-o", library])
+        self.assertEqual(done.returncode, 0)
+        done = self.run_compare("--without_hakmem", "--quick", "--runs=1", "--peers=other=" + library, "--loads=larson-1",
+                                "--output=out")
+        self.assertIn("other on larson-1: status 4", done.stderr)
+        with open(os.path.join(self.output, "out", "results.csv")) as file:
+            self.assertEqual(len(list(csv.DictReader(file))), 0)
+
+    def test_refuses_what_is_not_hakmem(self):
+        self.assertEqual(self.run_compare("--hakmem=/no/where.so", "--peers=glibc").returncode, 2)
+        library = os.path.join(self.output, "libhakmem.so")
+        self.assertEqual(subprocess.run(["cc", "-shared", "-x", "c", "/dev/null", "-o", library]).returncode, 0)
+        done = self.run_compare("--hakmem=" + library, "--peers=glibc", "--loads=larson-1")
+        self.assertEqual(done.returncode, 4)
+        self.assertIn("is not hakmem", done.stderr)
+
+    def test_bad_words_end_with_status_2(self):
+        for arguments in (["--loads=nothing"], ["--peers=nobody"], ["--runs=-1"], ["--runs=x"], ["--unknown"]):
+            done = self.run_compare("--without_hakmem", *arguments)
+            self.assertEqual(done.returncode, 2, arguments)
+            self.assertNotEqual(done.stderr, "")
+
+    def test_help_and_list(self):
+        done = self.run_compare("--list")
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("larson-classic", done.stdout)
+        self.assertEqual(self.run_compare("--help").returncode, 0)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=1)

@@ -1,0 +1,129 @@
+"""Runs one load on one allocator and reads its report."""
+
+import os
+import subprocess
+
+import programs
+
+
+class Run:
+    """The figures of one run, or why there are none."""
+
+    def __init__(self, figures=None, failure=""):
+        self.figures = figures or {}
+        self.failure = failure
+
+
+# Figures that every load has.
+CPU = "cpu_ns_per_operation"
+PEAK = "peak_rss_kib"
+
+
+def parse_report(text):
+    """The 'key: value' lines of a report; numbers as float, the rest as text."""
+    figures = {}
+    for line in text.splitlines():
+        key, colon, value = line.partition(": ")
+        if not colon or " " in key:
+            continue
+        try:
+            figures[key] = float(value)
+        except ValueError:
+            figures[key] = value
+    return figures
+
+
+class Runner:
+    """bench: the folder of the built loads. scratch: a folder for files of the real programs."""
+
+    def __init__(self, bench, scratch, quick, timeout):
+        self.bench = bench
+        self.scratch = scratch
+        self.quick = quick
+        self.timeout = timeout
+        self.processors = sorted(os.sched_getaffinity(0))
+        self.measured = os.path.join(bench, "harness", "run_measured")
+        self.proved = {}
+
+    def _prefix(self, load):
+        """Pins loads of one thread to one processor: the last, as the first ones serve most interrupts."""
+        return ["taskset", "-c", str(self.processors[-1])] if load.cores == 1 and len(self.processors) > 1 else []
+
+    def prepare(self, load):
+        """Makes ready what `load` needs; returns why it cannot run, or ''."""
+        if load.program != "real":
+            path = os.path.join(self.bench, load.program)
+            return "" if os.access(path, os.X_OK) else "%s was not built" % path
+        missing = programs.available(load.name)
+        if missing:
+            return missing
+        try:
+            programs.prepare(load.name, self.scratch)
+        except (RuntimeError, OSError) as error:
+            return str(error)
+        return ""
+
+    def run(self, load, allocator):
+        try:
+            return self._run_real(load, allocator) if load.program == "real" else self._run_own(load, allocator)
+        except subprocess.TimeoutExpired:
+            return Run(failure="not done after %d s" % self.timeout)
+
+    def _run_own(self, load, allocator):
+        arguments = load.quick if self.quick else load.full
+        command = self._prefix(load) + [os.path.join(self.bench, load.program), "--expect=" + allocator.proof] + arguments
+        paths_report = ""
+        if load.name == "paths":
+            paths_report = os.path.join(self.scratch, "paths.json")
+            command += ["--benchmark_out=" + paths_report, "--benchmark_out_format=json"]
+        environment = dict(os.environ)
+        environment.pop("LD_PRELOAD", None)
+        if allocator.library:
+            environment["LD_PRELOAD"] = allocator.library
+        done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, timeout=self.timeout)
+        if done.returncode != 0:
+            return Run(failure=_ending(done.returncode, done.stderr))
+        figures = parse_report(done.stdout)
+        if CPU not in figures or PEAK not in figures:
+            return Run(failure="no figures in its report")
+        if paths_report:
+            figures["paths"] = paths_report
+        return Run(figures)
+
+    def _run_real(self, load, allocator):
+        report = os.path.join(self.scratch, "report")
+        if os.path.exists(report):
+            os.remove(report)
+        key = (load.name, allocator.name)
+        if key not in self.proved:
+            self.proved[key] = programs.who_serves(load.name, allocator.library, self.scratch)
+        if allocator.library and self.proved[key] != allocator.library:
+            return Run(failure="malloc is bound to '%s'" % self.proved[key])
+        repeat = (load.quick if self.quick else load.full)[0]
+        if load.name == "redis":
+            status, output = programs.run_redis(self.measured, allocator.library, report, self.scratch, repeat,
+                                                self._prefix(load))
+        else:
+            command, additional = programs.command(load.name, self.scratch, repeat)
+            done = subprocess.run(self._prefix(load) + [self.measured, "--preload=" + allocator.library, "--report=" + report,
+                                                        "--"] + command,
+                                  env=dict(os.environ, **additional), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.PIPE, text=True, timeout=self.timeout)
+            status, output = done.returncode, done.stderr
+        if status != 0 or not os.path.exists(report):
+            return Run(failure=_ending(status, output))
+        with open(report) as file:
+            figures = parse_report(file.read())
+        # The whole program is one operation.
+        figures[CPU] = (figures["cpu_user_seconds"] + figures["cpu_system_seconds"]) * 1e9
+        figures["allocator"] = self.proved[key]
+        return Run(figures)
+
+
+def _ending(status, output):
+    lines = [line for line in output.strip().splitlines() if line.strip()]
+    text = lines[-1][:200] if lines else ""
+    if status < 0 or status > 128:
+        return "ended by signal %d %s" % (-status if status < 0 else status - 128, text)
+    return "status %d %s" % (status, text)
