@@ -3,7 +3,9 @@
 # figures for hakmem from another allocator.
 set -u
 larson=$1
-shift
+larson_hakmem=$2
+library=$3
+shift 3
 fakes=("$@")
 failed=0
 
@@ -48,5 +50,12 @@ fi
 for fake in "${fakes[@]}"; do
   check 4 "not hakmem: " env LD_PRELOAD="$PWD/$fake" "$larson" --expect=hakmem --seconds=0.1
 done
+
+# And with hakmem, preloaded and linked in: one thread and several, plain and sized.
+for threads in 1 4; do
+  check 0 "allocator: hakmem " env LD_PRELOAD="$PWD/$library" "$larson" --expect=hakmem --seconds=1 --threads=$threads
+  check 0 "allocator: hakmem " "$larson_hakmem" --expect=hakmem --seconds=1 --threads=$threads --sized_delete
+done
+check 4 "expected allocator 'libc.so'" env LD_PRELOAD="$PWD/$library" "$larson" --expect=libc.so --seconds=0.1
 
 exit $failed
