@@ -11,9 +11,10 @@ class Load:
     picture: drawn on its own and no row of the tables.
     warm: each measured run follows a run of the same allocator that does not count. How fast the kernel hands out much
         memory depends on what the process before gave back: after small pages, huge ones first have to be assembled.
+    recorded: name of the real program whose recording is replayed.
     """
 
-    def __init__(self, name, program, full, quick, cores, stresses, memory=True, picture=False, warm=False):
+    def __init__(self, name, program, full, quick, cores, stresses, memory=True, picture=False, warm=False, recorded=""):
         self.name = name
         self.program = program
         self.full = full.split()
@@ -23,6 +24,7 @@ class Load:
         self.memory = memory
         self.picture = picture
         self.warm = warm
+        self.recorded = recorded
 
 
 LARSON = "--min_size=8 --max_size=1000 --chunks=5000 --rounds=100"
@@ -74,6 +76,10 @@ LOADS = [
          "the same, 1 % of the blocks stay", warm=True),
     Load("fork-loop", "loads/fork_loop", "--forks=10", "--forks=5 --bytes=250000000", 0,
          "forks of a threaded process with a heap of 1 GB: copy on write", warm=True),
+] + [
+    Load("replay-" + name, "replay/replay", "--repeat=3", "--repeat=1", 1, "the recorded calls of %s, in one thread" % name,
+         warm=True, recorded=name) for name in ("python3", "sqlite3", "lua5.4", "perl", "git", "gcc")
+] + [
     Load("python3", "real", "4", "1", 1, "an interpreter with PYTHONMALLOC=malloc"),
     Load("sqlite3", "real", "4", "1", 1, "a database in memory"),
     Load("lua5.4", "real", "4", "1", 1, "strings and tables of a script"),

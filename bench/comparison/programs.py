@@ -209,6 +209,25 @@ def command(name, folder, repeat):
     raise KeyError(name)
 
 
+def record(name, bench, folder):
+    """Runs the program once under the recorder and makes the trace of its busiest process; returns the trace's path."""
+    trace = os.path.join(folder, "trace-" + name)
+    if os.path.exists(trace):
+        return trace
+    prepare(name, folder)
+    raw = os.path.join(folder, "raw-" + name)
+    words, additional = command(name, folder, "1")
+    environment = dict(os.environ, HAKMEM_RECORD=raw, LD_PRELOAD=os.path.join(bench, "replay", "librecorder.so"), **additional)
+    _quietly(words, env=environment, stdin=subprocess.DEVNULL)
+    recordings = [os.path.join(folder, file) for file in os.listdir(folder) if file.startswith("raw-%s." % name)]
+    if not recordings:
+        raise RuntimeError("nothing was recorded of %s" % name)
+    _quietly([os.path.join(bench, "replay", "convert"), "--raw=" + max(recordings, key=os.path.getsize), "--trace=" + trace])
+    for file in recordings:
+        os.remove(file)
+    return trace
+
+
 def who_serves(name, library, folder):
     """The object to which the dynamic linker binds malloc of the program's executable, or '' when that cannot be seen."""
     executable = {"gcc": "g++", "clang": "clang++-19", "lld": "ld.lld-19", "redis": "redis-server"}.get(name, name)

@@ -53,12 +53,19 @@ class Runner:
         """Makes ready what `load` needs; returns why it cannot run, or ''."""
         if load.program != "real":
             path = os.path.join(self.bench, load.program)
-            return "" if os.access(path, os.X_OK) else "%s was not built" % path
-        missing = programs.available(load.name)
+            if not os.access(path, os.X_OK):
+                return "%s was not built" % path
+            if not load.recorded:
+                return ""
+        name = load.recorded or load.name
+        missing = programs.available(name)
         if missing:
             return missing
         try:
-            programs.prepare(load.name, self.scratch)
+            if load.recorded:
+                programs.record(name, self.bench, self.scratch)
+            else:
+                programs.prepare(name, self.scratch)
         except (RuntimeError, OSError) as error:
             return str(error)
         return ""
@@ -71,6 +78,8 @@ class Runner:
 
     def _run_own(self, load, allocator):
         arguments = load.quick if self.quick else load.full
+        if load.recorded:
+            arguments = arguments + ["--trace=" + programs.record(load.recorded, self.bench, self.scratch)]
         command = self._prefix(load) + [os.path.join(self.bench, load.program), "--expect=" + allocator.proof] + arguments
         paths_report = ""
         if load.name == "paths":
