@@ -22,7 +22,8 @@ class HitPathError(Exception):
 
 
 _LINE = re.compile(r'^\s*([0-9a-f]+):\s+(.*?)\s*$')
-_PREFIXES = ('lock', 'rep', 'repz', 'repnz', 'repe', 'repne', 'bnd', 'notrack', 'data16', 'cs', 'ds', 'es', 'ss')
+_PREFIXES = ('lock', 'rep', 'repz', 'repnz', 'repe', 'repne', 'bnd', 'notrack', 'data16', 'cs', 'ds', 'es', 'ss',
+             'addr32', 'rex.W')
 _NO_ACCESS = re.compile(r'^(lea|nop[wlq]?|prefetch\w*|endbr64|fnop)$')
 # Destination in memory is written only.
 _WRITE_ONLY = re.compile(r'^(v?mov\w*|set\w+|stos[bwdq]?|v?extract\w+|v?pextr\w|fst\w*|movnt\w+|v?stmxcsr)$')

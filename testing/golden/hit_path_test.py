@@ -1,5 +1,9 @@
 """Tests the analyser on small hand-written disassembly: what it counts, what it follows, and that it can fail."""
 
+import contextlib
+import io
+import os
+import tempfile
 import unittest
 
 import golden
@@ -86,6 +90,7 @@ class CountTest(unittest.TestCase):
                 'pop rbx': (1, 0),
                 'call 1000 <f>': (0, 1),
                 'call QWORD PTR [rip+0x10]': (1, 1),
+                'addr32 call 1000 <f>': (0, 1),
                 'jmp QWORD PTR [rip+0x10]': (1, 0),
                 'rep stos QWORD PTR es:[rdi],rax': (0, 1),
                 'rep movs BYTE PTR es:[rdi],BYTE PTR ds:[rsi]': (1, 1),
@@ -183,6 +188,50 @@ class CompareTest(unittest.TestCase):
     def test_traces_are_read_by_name(self):
         self.assertEqual(golden.read_traces('free 10 1f\nfree 10\nmalloc 1\n'),
                          {'free': [(0x10, 0x1f), (0x10,)], 'malloc': [(1,)]})
+
+
+class GoldenFileTest(unittest.TestCase):
+
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = directory.name
+        self.path = hit_path.follow(hit_path.parse(MALLOC), 0x1000)
+
+    def text(self, name, compiler='clang 1', path=None):
+        path = path or self.path
+        return golden.render(name, compiler, hit_path.count(path), path)
+
+    def faults(self, name, text):
+        with contextlib.redirect_stdout(io.StringIO()):
+            return golden.check_golden(self.directory, name, text)
+
+    def write(self, name):
+        with open(os.path.join(self.directory, name + '.golden'), 'w') as file:
+            file.write(self.text(name))
+
+    def test_a_missing_file_is_a_fault(self):
+        self.assertIn('no golden file', self.faults('malloc', self.text('malloc'))[0])
+
+    def test_the_same_is_no_fault(self):
+        self.write('malloc')
+        self.assertEqual(self.faults('malloc', self.text('malloc')), [])
+
+    def test_a_changed_instruction_is_a_fault_that_shows_it(self):
+        self.write('malloc')
+        changed = [self.path[0]._replace(operands='rax,[rdi+0x1]')] + self.path[1:]
+        self.assertIn('+lea rax, [rdi+0x1]', self.faults('malloc', self.text('malloc', path=changed))[0])
+
+    def test_another_compiler_is_not_compared(self):
+        self.write('malloc')
+        self.assertEqual(self.faults('malloc', self.text('malloc', compiler='gcc 2')), [])
+
+    def test_a_traced_path_may_change_but_not_grow(self):
+        self.write('calloc')
+        changed = [self.path[0]._replace(operands='rax,[rdi+0x1]')] + self.path[1:]
+        self.assertEqual(self.faults('calloc', self.text('calloc', path=changed)), [])
+        grown = self.faults('calloc', self.text('calloc', path=[self.path[0]] + self.path))
+        self.assertIn('instructions 12 -> 13', grown[0])
 
 
 if __name__ == '__main__':

@@ -15,6 +15,7 @@ namespace {
 
 constexpr int kBlocks = 32;
 constexpr int kRepeats = 4;
+constexpr int kMostAllocations = 1 << 20;
 
 using MallocFunction = void* (*)(size_t);
 using FreeFunction = void (*)(void*);
@@ -36,13 +37,20 @@ Function Find(const char* name) {
   return reinterpret_cast<Function>(reinterpret_cast<uintptr_t>(address));
 }
 
-// Leaves many free blocks of the class in the heap, and the next allocation a hit.
+// Leaves many free blocks of the class where the next allocations find them: frees kBlocks blocks and allocates until
+// the first of them comes back. What the heap had at hand before is used up by then, and nothing is about to run out.
 void Warm(MallocFunction allocate, FreeFunction release, size_t size) {
   void* blocks[kBlocks];
   for (void*& block : blocks) block = allocate(size);
   for (void* const block : blocks) release(block);
-  void* volatile kept = allocate(size);
-  (void)kept;
+  for (int i = 0; i < kMostAllocations; ++i) {
+    void* const block = allocate(size);
+    for (const void* const freed : blocks) {
+      if (block == freed) return;
+    }
+  }
+  fprintf(stderr, "hit_probe: a freed block of %zu bytes is never handed out again\n", size);
+  exit(1);
 }
 
 void ProbeAllocate(const char* name, MallocFunction allocate, FreeFunction release, size_t size) {
@@ -56,9 +64,10 @@ void ProbeAllocate(const char* name, MallocFunction allocate, FreeFunction relea
 }
 
 template <typename Release>
-void ProbeRelease(const char* name, MallocFunction allocate, size_t size, Release release) {
+void ProbeRelease(const char* name, MallocFunction allocate, FreeFunction warm_release, size_t size, Release release) {
   void* blocks[kBlocks];
   for (void*& block : blocks) block = allocate(size);
+  Warm(allocate, warm_release, size);
   // The first frees are not looked at: they may find an empty list.
   for (int i = 0; i < kBlocks; ++i) {
     const bool traced = i >= 2 && i < 2 + kRepeats;
@@ -82,10 +91,10 @@ int main() {
 
   for (const size_t size : {1, 16, 64, 1000, 1024}) ProbeAllocate("malloc", allocate, release, size);
   for (const size_t size : {1, 64, 1024}) ProbeAllocate("_Znwm", new_one, delete_one, size);
-  for (const size_t size : {1, 16, 64, 1000, 1024}) ProbeRelease("free", allocate, size, release);
-  for (const size_t size : {64, 1024}) ProbeRelease("_ZdlPv", new_one, size, delete_one);
+  for (const size_t size : {1, 16, 64, 1000, 1024}) ProbeRelease("free", allocate, release, size, release);
+  for (const size_t size : {64, 1024}) ProbeRelease("_ZdlPv", new_one, delete_one, size, delete_one);
   for (const size_t size : {64, 1024}) {
-    ProbeRelease("_ZdlPvm", new_one, size, [&](void* block) { delete_sized(block, size); });
+    ProbeRelease("_ZdlPvm", new_one, delete_one, size, [&](void* block) { delete_sized(block, size); });
   }
   Warm(allocate, release, 64);
   for (int i = 0; i < kRepeats; ++i) {
