@@ -19,6 +19,7 @@ import peers
 import programs
 import results
 import runner
+import scaling
 import svg
 
 BENCH = os.environ["BENCH"]
@@ -185,6 +186,20 @@ class ChoiceTest(unittest.TestCase):
         self.assertEqual([each.name for each in chosen], ["glibc", "mine"])
         self.assertEqual(chosen[0].proof, "libc.so")
         self.assertEqual(peers.Allocator("hakmem", "/x/libhakmem.so").proof, "hakmem")
+
+
+class ScalingTest(unittest.TestCase):
+
+    def test_counts_are_for_each_million(self):
+        statistics = {"remote_pushes": 10, "drains": 4, "lock_pool": 6, "lock_pool_contended": 2, "calls_map": 8, "calls_purge": 2,
+                      "remote_frees": 40, "blocks": 99}
+        self.assertEqual(scaling.row(2e6, statistics), [7.0, 3.0, 1.0, 5.0, 20.0])
+
+    def test_bad_words_end_with_status_2(self):
+        for word in ("--threads=x", "--threads=0"):
+            done = subprocess.run([sys.executable, "-B", scaling.__file__, "--bench=" + BENCH, "--hakmem=/no/where", word],
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            self.assertEqual(done.returncode, 2, word)
 
 
 class EndToEndTest(unittest.TestCase):

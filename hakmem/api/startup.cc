@@ -94,6 +94,12 @@ void Initialize() {
   if (g_done.load(std::memory_order_relaxed)) return;  // under the lock
   Options options;
   if (!os::IsSecure()) ParseOptions(Environment(), &options, ReportLine);
+  // Programs that set their process title write over the environment's memory.
+  static constinit char report_path[4096] = {};
+  if (options.report != nullptr) {
+    Format(report_path, sizeof(report_path)) << options.report;
+    options.report = report_path;
+  }
   g_options = options;
   if (g_options.verbose != 0) PrintOptions(g_options, ReportLine);
   gate::OpenWindow(g_options.window != 0);

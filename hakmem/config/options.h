@@ -71,7 +71,7 @@ using LineSink = void (*)(const char* line);
 
 // Sets `out` from NULL-terminated `environment` ("NAME=value" strings). Every HAKMEM_ variable that is no option, and
 // every value that does not fit, gets one line to `warn`; the default then stands. Texts are not copied: they must
-// outlive `out`. Allocates nothing.
+// outlive `out` (start-up copies them). Allocates nothing.
 void ParseOptions(const char* const* environment, Options* out, LineSink warn);
 
 // The effective table, a line an option.

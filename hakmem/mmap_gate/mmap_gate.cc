@@ -16,7 +16,7 @@ namespace gate {
 namespace {
 
 constexpr size_t kMetadataChunk = size_t{256} << 10;
-constexpr size_t kWindowAlignment = size_t{1} << 30;
+[[maybe_unused]] constexpr size_t kWindowAlignment = size_t{1} << 30;
 
 // Accounts. Relaxed throughout: amounts that are compared with a limit or printed; no data hangs on them.
 constinit std::atomic<uint64_t> mapped{0};

@@ -8,8 +8,9 @@ namespace {
 
 uint32_t TagFor(const Claimant& who, unsigned size_class) {
   // Classes without lists, and heaps outside the window, have no tag: their blocks go the slow way.
-  if (who.first_tag == address_map::kNoTag || size_class > kMaxListedClass) return address_map::kNoTag;
-  return who.first_tag + size_class * kTagStep;
+  if (who.step_tag == address_map::kNoTag || size_class > kMaxListedClass) return address_map::kNoTag;
+  if (size_class <= kSteppedClasses) return who.step_tag + size_class * kTagStep;
+  return who.wide_tag + (size_class - kSteppedClasses - 1) * kTagStep;
 }
 
 uint16_t HeadOf(const Slab& slab, const Block* block) {

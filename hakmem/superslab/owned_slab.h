@@ -19,11 +19,12 @@
 
 namespace hakmem {
 
-// Who claims: the heap's id, and the tag under which the address map finds the heap's list of class 0. Tags of further
-// classes follow at distances of kTagStep.
+// Who claims: the heap's id, and the tags under which the address map finds the heap's free lists: of class 0, whence those
+// of the 16-byte steps follow at distances of kTagStep, and of the class behind the steps, whence the others follow.
 struct Claimant {
   HeapId id;
-  uint32_t first_tag;
+  uint32_t step_tag;
+  uint32_t wide_tag;
 };
 inline constexpr uint32_t kTagStep = 2;
 

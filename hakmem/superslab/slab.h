@@ -64,22 +64,24 @@ class Slab {
   std::atomic<Slab*> empty_next{nullptr};
   std::atomic<bool> in_empty_list{false};
 
-  // Where its owner keeps it; the owner's alone.
-  enum class Place : uint8_t { kNowhere, kBound, kBench, kFull };
-  Place place = Place::kNowhere;
-  Slab* prev = nullptr;
-  Slab* next = nullptr;
-
  private:
   friend class OwnedSlab;
   friend struct Superslab;
 
+  // Above and here what several threads touch; below, on a cache line of its own, what is the owner's.
   RemoteWord remote_;
   Slot slot_;
   AdoptionNode adoption_;
 
-  // The owner's, on a cache line of its own.
-  alignas(64) Block* free_ = nullptr;
+ public:
+  // Where its owner keeps it; the owner's alone.
+  enum class Place : uint8_t { kNowhere, kBound, kBench, kFull };
+  alignas(64) Slab* prev = nullptr;
+  Slab* next = nullptr;
+  Place place = Place::kNowhere;
+
+ private:
+  Block* free_ = nullptr;
   char* base_ = nullptr;
   Superslab* superslab_ = nullptr;
   uint32_t free_count_ = 0;
@@ -90,6 +92,7 @@ class Slab {
   bool seen_in_inbox_ = false;  // taken out of the inbox, notified bit still set
   bool clean_ = false;          // uncarved memory reads as zero
 };
+static_assert(sizeof(Slab) == 128);
 
 // What stands behind each superslab-sized piece of memory that hakmem has mapped for blocks.
 struct Region {

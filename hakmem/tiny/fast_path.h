@@ -19,9 +19,9 @@ HAK_ALWAYS_INLINE void* TryMalloc(size_t size) {
   const size_t size_class = (size + 15) >> 4;
   if (HAK_UNLIKELY(size_class > kSteppedClasses)) return nullptr;
   Heap* heap = tls_heap;
-  Block* block = heap->alloc[size_class];
+  Block* block = heap->alloc_steps[size_class];
   if (HAK_UNLIKELY(block == nullptr)) return nullptr;
-  heap->alloc[size_class] = NextOf(block);
+  heap->alloc_steps[size_class] = NextOf(block);
   return block;
 }
 
@@ -73,7 +73,7 @@ HAK_ALWAYS_INLINE bool TryFreeSized(void* p, size_t size) {
   const size_t size_class = (size + 15) >> 4;
   if (HAK_UNLIKELY(size_class > kSteppedClasses)) return false;
   FreeList* list;
-  if (HAK_UNLIKELY(!FindList(p, &list) || list != &tls_heap->free[size_class])) return false;
+  if (HAK_UNLIKELY(!FindList(p, &list) || list != &tls_heap->free_steps[size_class])) return false;
   return TryPush(list, p);
 }
 

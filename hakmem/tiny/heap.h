@@ -69,38 +69,56 @@ struct OutboxEntry {
   Chain chain;
 };
 
-struct alignas(64) Heap {
-  // The first page: what malloc and free touch.
-  Block* alloc[kListedClasses];
-  FreeList free[kListedClasses];
-  Slab* bound[kClasses];  // the slab that refill takes from first
+// Lists beyond the 16-byte steps: classes kSteppedClasses + 1 to kMaxListedClass.
+inline constexpr unsigned kWideClasses = kMaxListedClass - kSteppedClasses;
 
-  enum class State : uint8_t { kPooled, kDriven, kOrphaned };
-  Claimant who;
-  std::atomic<State> state;
-  bool busy;              // inside a slow path: a child forked now must not use this heap
-  uint8_t exit_rounds;    // how often the thread's destructor put itself off
-  std::atomic<Slab*> inbox;
-  pool::Cache pool_cache;
-
-  // From here on touched by refill and by frees beyond the lists.
+// The part of a heap that a thread with few small blocks does not touch.
+struct alignas(64) HeapRest {
   static constexpr size_t kOutboxEntries = 16;
   static constexpr size_t kStickyEntries = 8;
-  static constexpr uint8_t kMaxBatches = 8;
-  alignas(64) HeapCounters counters;
+
+  Block* alloc[kWideClasses];
+  FreeList free[kWideClasses];
   Slab* sticky[kStickyEntries];     // slabs used up lately: others may have freed into them since
   uint32_t sticky_at;
-  uint32_t refills_since_balance;
   Slab* full;                       // own slabs without free blocks, linked both ways
   OutboxEntry outbox[kOutboxEntries];
+  Slab* bound[kClasses - 1 - kSteppedClasses];
   Slab* bench[kClasses];            // own slabs with free blocks, linked both ways
   Slab* hot[kListedClasses];        // the slab that blocks went back to last
   Block* batches[kListedClasses];   // lists set aside; the second word of a list's first block links to the next list
   uint8_t batch_count[kListedClasses];
+  size_t batch_bytes;               // in all lists set aside
+};
+
+struct alignas(64) Heap {
+  // What malloc and free touch. Heaps lie next to each other, so that a thread with few blocks costs half a page.
+  Block* alloc_steps[kSteppedClasses + 1];
+  HeapRest* rest;
+  FreeList free_steps[kSteppedClasses + 1];
+
+  // What refill touches.
+  Slab* bound_steps[kSteppedClasses + 1];  // the slab that refill takes from first
+  enum class State : uint8_t { kPooled, kDriven, kOrphaned };
+  Claimant who;
+  std::atomic<State> state;
+  bool busy;               // inside a slow path: a child forked now must not use this heap
+  uint8_t exit_rounds;     // how often the thread's destructor put itself off
+  uint32_t refills_since_balance;
+  uint32_t slabs;          // owned and in a place
+  std::atomic<Slab*> inbox;
+  pool::Cache pool_cache;
+  HeapCounters counters;
 
   // Links of the heap pool, guarded by its lock.
   Heap* pool_prev;
   Heap* pool_next;
+
+  // Of classes with lists.
+  Block*& alloc(unsigned c) { return c <= kSteppedClasses ? alloc_steps[c] : rest->alloc[c - kSteppedClasses - 1]; }
+  FreeList& free(unsigned c) { return c <= kSteppedClasses ? free_steps[c] : rest->free[c - kSteppedClasses - 1]; }
+  // Of all classes.
+  Slab*& bound(unsigned c) { return c <= kSteppedClasses ? bound_steps[c] : rest->bound[c - kSteppedClasses - 1]; }
 };
 
 // The heap of the calling thread. Points to lists that are always empty before the thread's first allocation and after

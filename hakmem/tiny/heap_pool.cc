@@ -16,6 +16,9 @@ constinit std::atomic<Chunk*> chunks[(kMaxHeapId + 1) / kChunk + 1] = {};
 constinit std::atomic<HeapId> last_id{kNoHeap};
 // Heaps that nobody drives, the last one put back first.
 constinit Heap* pooled HAK_GUARDED_BY(lock) = nullptr;
+// Memory for heaps that were not made yet.
+constinit Heap* unmade HAK_GUARDED_BY(lock) = nullptr;
+constinit Heap* unmade_end HAK_GUARDED_BY(lock) = nullptr;
 
 void Link(Heap* heap) HAK_REQUIRES(lock) {
   heap->pool_prev = nullptr;
@@ -45,17 +48,35 @@ std::atomic<Heap*>* EntryOf(HeapId id, bool make) {
   return &chunk->heaps[id % kChunk];
 }
 
-// The tag of the heap's list of class 0; none when the heap does not lie where tags reach.
-uint32_t FirstTagOf(const Heap* heap) {
+// The tag of a free list; none when it does not lie where tags reach.
+uint32_t TagOf(const FreeList* list) {
   if (!HasWindow()) return 0;
-  const size_t distance = WindowOffset(&heap->free[0]);
-  if (distance / 8 + kTagStep * kListedClasses > UINT32_MAX) return 0;
-  return static_cast<uint32_t>(distance / 8);
+  const size_t distance = WindowOffset(list) / 8;
+  return distance <= UINT32_MAX - kTagStep * kListedClasses ? static_cast<uint32_t>(distance) : 0;
+}
+
+// Memory for a heap, next to that of the heaps before.
+Heap* AllocateHeap() {
+  constexpr size_t kAtOnce = 32;
+  {
+    LockHolder hold(lock);
+    if (unmade != unmade_end) return unmade++;
+  }
+  Heap* heaps = static_cast<Heap*>(gate::AllocateMetadata(kAtOnce * sizeof(Heap), alignof(Heap)));
+  if (heaps == nullptr) return nullptr;
+  LockHolder hold(lock);
+  // Should another thread have come first, its rest stays unused: it was never touched.
+  unmade = heaps + 1;
+  unmade_end = heaps + kAtOnce;
+  return heaps;
 }
 
 Heap* Make() {
-  Heap* heap = static_cast<Heap*>(gate::AllocateMetadata(sizeof(Heap), 4096));
+  Heap* heap = AllocateHeap();
   if (heap == nullptr) return nullptr;
+  // On pages of its own, which most threads hardly touch.
+  heap->rest = static_cast<HeapRest*>(gate::AllocateMetadata(sizeof(HeapRest), 4096));
+  if (heap->rest == nullptr) return nullptr;
   HeapId id = last_id.load(std::memory_order_relaxed);  // a number; the entry's store publishes the heap
   do {
     if (id == kMaxHeapId) return nullptr;
@@ -63,7 +84,10 @@ Heap* Make() {
   ++id;
   std::atomic<Heap*>* entry = EntryOf(id, true);
   if (entry == nullptr) return nullptr;
-  heap->who = {id, FirstTagOf(heap)};
+  uint32_t step_tag = TagOf(&heap->free_steps[0]);
+  const uint32_t wide_tag = TagOf(&heap->rest->free[0]);
+  if (wide_tag == 0) step_tag = 0;
+  heap->who = {id, step_tag, wide_tag};
   heap->state.store(Heap::State::kDriven, std::memory_order_relaxed);  // nobody else knows it yet
   entry->store(heap, std::memory_order_release);                      // publishes the heap as set up
   return heap;
@@ -125,7 +149,7 @@ void AbandonOthersInChild(Heap* survivor, void (*repair)(Heap& heap)) {
         const Heap::State state = heap.state.load(std::memory_order_relaxed);  // a new child has one thread
         if (state == Heap::State::kOrphaned) return;
         // A thread of the child may get the thread pointer of the one that is gone.
-        for (FreeList& list : heap.free) list.filled = 0;
+        for (unsigned list = 0; list < kListedClasses; ++list) heap.free(list).filled = 0;
         if (heap.busy) {
           heap.state.store(Heap::State::kOrphaned, std::memory_order_relaxed);  // as above
           return;

@@ -46,12 +46,13 @@ void Unplace(Heap& heap, const OwnedSlab& owned) {
   const unsigned c = slab.size_class();
   switch (slab.place) {
     case SlabPlace::kNowhere: return;
-    case SlabPlace::kBound: heap.bound[c] = nullptr; break;
-    case SlabPlace::kBench: Unlink(heap.bench[c], slab); break;
-    case SlabPlace::kFull: Unlink(heap.full, slab); break;
+    case SlabPlace::kBound: heap.bound(c) = nullptr; break;
+    case SlabPlace::kBench: Unlink(heap.rest->bench[c], slab); break;
+    case SlabPlace::kFull: Unlink(heap.rest->full, slab); break;
   }
   slab.place = SlabPlace::kNowhere;
-  if (c <= kMaxListedClass && heap.hot[c] == &slab) heap.hot[c] = nullptr;
+  --heap.slabs;
+  if (c <= kMaxListedClass && heap.rest->hot[c] == &slab) heap.rest->hot[c] = nullptr;
 }
 
 void Place(Heap& heap, const OwnedSlab& owned) {
@@ -59,8 +60,9 @@ void Place(Heap& heap, const OwnedSlab& owned) {
   const SlabPlace wanted = HasBlocks(owned) ? SlabPlace::kBench : SlabPlace::kFull;
   if (slab.place == wanted || (slab.place == SlabPlace::kBound && wanted == SlabPlace::kBench)) return;
   Unplace(heap, owned);
-  LinkFront(wanted == SlabPlace::kBench ? heap.bench[slab.size_class()] : heap.full, slab);
+  LinkFront(wanted == SlabPlace::kBench ? heap.rest->bench[slab.size_class()] : heap.rest->full, slab);
   slab.place = wanted;
+  ++heap.slabs;
 }
 
 void Bind(Heap& heap, const OwnedSlab& owned) {
@@ -68,33 +70,33 @@ void Bind(Heap& heap, const OwnedSlab& owned) {
   if (slab.place == SlabPlace::kBound) return;
   Unplace(heap, owned);
   const unsigned c = slab.size_class();
-  if (Slab* former = heap.bound[c]; former != nullptr) {
+  if (Slab* former = heap.bound(c); former != nullptr) {
     if (auto other = OwnedSlab::Claim(*former, heap.who)) {
       Unplace(heap, *other);
       Place(heap, *other);
     }
   }
-  heap.bound[c] = &slab;
+  heap.bound(c) = &slab;
   slab.place = SlabPlace::kBound;
+  ++heap.slabs;
 }
 
 void RememberSticky(Heap& heap, Slab* slab) {
-  heap.sticky[heap.sticky_at++ % Heap::kStickyEntries] = slab;
+  heap.rest->sticky[heap.rest->sticky_at++ % HeapRest::kStickyEntries] = slab;
 }
 
 void Settle(Heap& heap, OwnedSlab owned) {
   Slab& slab = owned.slab();
   if (owned.IsHome()) {
     const unsigned c = slab.size_class();
-    const bool keep = slab.place == SlabPlace::kBound && c <= kMaxListedClass && heap.bench[c] == nullptr;
+    const bool keep = slab.place == SlabPlace::kBound && c <= kMaxListedClass && heap.rest->bench[c] == nullptr;
     if (!keep) {
-      const SlabPlace place = slab.place;
       Unplace(heap, owned);
       if (owned.Retire()) {
         pool::Release(heap.pool_cache, slab);
         return;
       }
-      (void)place;  // a notification is on its way: it is settled when the inbox is read
+      // Refused: a notification is on its way, and the slab is settled when the inbox is read.
     }
   }
   Place(heap, owned);

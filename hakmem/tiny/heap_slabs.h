@@ -37,10 +37,10 @@ void ForEachOwned(Heap& heap, Visit visit) {
     }
   };
   for (unsigned c = 1; c < kClasses; ++c) {
-    visit_list(heap.bound[c]);
-    visit_list(heap.bench[c]);
+    visit_list(heap.bound(c));
+    visit_list(heap.rest->bench[c]);
   }
-  visit_list(heap.full);
+  visit_list(heap.rest->full);
 }
 
 // The mailbox of a class: one slab that somebody released with blocks in it, for the next who needs some.

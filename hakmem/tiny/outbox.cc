@@ -46,7 +46,7 @@ void PushEntry(Heap& heap, OutboxEntry& entry) {
 void AddToOutbox(Heap& heap, Slab& slab, Block* block) {
   heap.counters.remote_frees.Add(1);
   const uintptr_t key = reinterpret_cast<uintptr_t>(slab.base()) >> kSlabShift;
-  OutboxEntry& entry = heap.outbox[(key ^ (key >> 4)) % Heap::kOutboxEntries];
+  OutboxEntry& entry = heap.rest->outbox[(key ^ (key >> 4)) % HeapRest::kOutboxEntries];
   if (entry.slab != &slab) {
     if (entry.slab != nullptr) PushEntry(heap, entry);
     entry.slab = &slab;
@@ -58,12 +58,12 @@ void AddToOutbox(Heap& heap, Slab& slab, Block* block) {
 void PushWithoutHeap(Slab& slab, const Chain& chain) {
   HeapId notify = kNoHeap;
   // The slab is not claimed: the claimant is nobody.
-  if (OwnedSlab::PushRemote(slab, chain, Claimant{kNoHeap, 0}, &notify)) HAK_CHECK(false);
+  if (OwnedSlab::PushRemote(slab, chain, Claimant{kNoHeap, 0, 0}, &notify)) HAK_CHECK(false);
   if (notify != kNoHeap) Notify(notify, slab);
 }
 
 void FlushOutbox(Heap& heap) {
-  for (OutboxEntry& entry : heap.outbox) {
+  for (OutboxEntry& entry : heap.rest->outbox) {
     if (entry.slab != nullptr) PushEntry(heap, entry);
   }
 }

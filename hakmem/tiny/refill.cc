@@ -14,6 +14,9 @@ namespace {
 // A free list holds at most this many bytes, and as many lists are set aside as hold about kBatchBytes.
 constexpr size_t kListBytes = size_t{32} << 10;
 constexpr size_t kBatchBytes = size_t{128} << 10;
+// What a heap sets aside in all classes together.
+constexpr size_t kAllBatchesBytes = size_t{1} << 20;
+constexpr uint8_t kMaxBatches = 8;
 // Balance looks at the clock; once in so many refills is enough.
 constexpr uint32_t kRefillsPerBalance = 64;
 
@@ -25,11 +28,14 @@ struct BatchHead {
 HAK_NO_ASAN Block* NextBatch(const Block* first) { return reinterpret_cast<const BatchHead*>(first)->next_batch; }
 HAK_NO_ASAN void SetNextBatch(Block* first, Block* next) { reinterpret_cast<BatchHead*>(first)->next_batch = next; }
 
+// About how much a full list of the class holds.
+size_t BatchBytes(unsigned size_class) { return ListCapacity(size_class) * kSizeClasses[size_class].block_size; }
+
 uint32_t BatchesAllowed(unsigned size_class) {
-  const size_t bytes = ListCapacity(size_class) * kSizeClasses[size_class].block_size;
+  const size_t bytes = BatchBytes(size_class);
   if (bytes == 0) return 0;
   const size_t batches = kBatchBytes / bytes;
-  return static_cast<uint32_t>(batches < Heap::kMaxBatches ? batches : Heap::kMaxBatches);
+  return static_cast<uint32_t>(batches < kMaxBatches ? batches : kMaxBatches);
 }
 
 void ResetFilled(FreeList& list, unsigned size_class) {
@@ -39,6 +45,16 @@ void ResetFilled(FreeList& list, unsigned size_class) {
 }
 
 bool HasList(unsigned size_class) { return size_class <= kMaxListedClass && g_options.tiny_fast_cap != 0; }
+
+// Takes the batch that was set aside last, nullptr when there is none.
+Block* TakeBatch(Heap& heap, unsigned c) {
+  Block* batch = heap.rest->batches[c];
+  if (batch == nullptr) return nullptr;
+  heap.rest->batches[c] = NextBatch(batch);
+  --heap.rest->batch_count[c];
+  heap.rest->batch_bytes -= BatchBytes(c);
+  return batch;
+}
 
 // Blocks of a slab that is bound and has some: the heap's list takes them whole, or one goes straight to the program.
 Block* TakeBlocks(Heap& heap, OwnedSlab& owned, unsigned size_class, bool* clean) {
@@ -50,7 +66,7 @@ Block* TakeBlocks(Heap& heap, OwnedSlab& owned, unsigned size_class, bool* clean
   const Chain chain = owned.HasFree() ? owned.Pop() : owned.Carve(UINT32_MAX, clean);
   heap.counters.refills.Add(1);
   heap.counters.blocks.Add(chain.count);
-  heap.alloc[size_class] = NextOf(chain.first);
+  heap.alloc(size_class) = NextOf(chain.first);
   return chain.first;
 }
 
@@ -83,17 +99,17 @@ Block* TryCandidate(Heap& heap, Slab& slab, unsigned size_class, bool* clean) {
 }
 
 Block* FromSources(Heap& heap, unsigned c, bool* clean) {
-  if (Slab* slab = heap.bound[c]; slab != nullptr) {
+  if (Slab* slab = heap.bound(c); slab != nullptr) {
     if (Block* block = TryCandidate(heap, *slab, c, clean)) return block;
   }
   // What the inbox brings goes to the front of the bench.
   if (heap.inbox.load(std::memory_order_relaxed) != nullptr) {  // a look: ReadInbox orders
     ReadInbox(heap);
-    if (Slab* slab = heap.bench[c]; slab != nullptr) {
+    if (Slab* slab = heap.rest->bench[c]; slab != nullptr) {
       if (Block* block = TryCandidate(heap, *slab, c, clean)) return block;
     }
   }
-  for (Slab*& entry : heap.sticky) {
+  for (Slab*& entry : heap.rest->sticky) {
     Slab* slab = entry;
     if (slab == nullptr || slab->size_class() != c) continue;  // a look
     const RemoteState state = slab->PeekRemote();
@@ -102,13 +118,13 @@ Block* FromSources(Heap& heap, unsigned c, bool* clean) {
     if (Block* block = TryCandidate(heap, *slab, c, clean)) return block;
   }
   if (c <= kMaxListedClass) {
-    if (Slab* slab = heap.hot[c]; slab != nullptr) {
-      heap.hot[c] = nullptr;
+    if (Slab* slab = heap.rest->hot[c]; slab != nullptr) {
+      heap.rest->hot[c] = nullptr;
       if (Block* block = TryCandidate(heap, *slab, c, clean)) return block;
     }
   }
   // A bench slab without blocks after all leaves the bench, so this ends.
-  while (Slab* slab = heap.bench[c]) {
+  while (Slab* slab = heap.rest->bench[c]) {
     if (Block* block = TryCandidate(heap, *slab, c, clean)) return block;
   }
   if (Slab* slab = TakeFromMailbox(c); slab != nullptr) {
@@ -138,7 +154,7 @@ void GiveBackRun(Heap& heap, Slab& slab, const Chain& chain) {
   heap.counters.flushed.Add(chain.count);
   owned->Push(chain);
   const unsigned c = slab.size_class();
-  if (c <= kMaxListedClass) heap.hot[c] = &slab;
+  if (c <= kMaxListedClass) heap.rest->hot[c] = &slab;
   Settle(heap, std::move(*owned));
 }
 
@@ -154,18 +170,16 @@ uint32_t ListCapacity(unsigned size_class) {
 Block* Refill(Heap& heap, unsigned c, bool* clean) {
   *clean = false;
   if (HasList(c)) {
-    FreeList& list = heap.free[c];
+    FreeList& list = heap.free(c);
     if (Block* first = list.head; first != nullptr) {
       heap.counters.takeovers.Add(1);
       ResetFilled(list, c);
-      heap.alloc[c] = NextOf(first);
+      heap.alloc(c) = NextOf(first);
       return first;
     }
-    if (Block* batch = heap.batches[c]; batch != nullptr) {
+    if (Block* batch = TakeBatch(heap, c); batch != nullptr) {
       heap.counters.takeovers.Add(1);
-      heap.batches[c] = NextBatch(batch);
-      --heap.batch_count[c];
-      heap.alloc[c] = NextOf(batch);
+      heap.alloc(c) = NextOf(batch);
       return batch;
     }
   }
@@ -178,14 +192,15 @@ Block* Refill(Heap& heap, unsigned c, bool* clean) {
 }
 
 void SetAside(Heap& heap, unsigned c) {
-  FreeList& list = heap.free[c];
+  FreeList& list = heap.free(c);
   Block* first = list.head;
   ResetFilled(list, c);
   if (first == nullptr) return;
-  if (heap.batch_count[c] < BatchesAllowed(c)) {
-    SetNextBatch(first, heap.batches[c]);
-    heap.batches[c] = first;
-    ++heap.batch_count[c];
+  if (heap.rest->batch_count[c] < BatchesAllowed(c) && heap.rest->batch_bytes < kAllBatchesBytes) {
+    heap.rest->batch_bytes += BatchBytes(c);
+    SetNextBatch(first, heap.rest->batches[c]);
+    heap.rest->batches[c] = first;
+    ++heap.rest->batch_count[c];
     return;
   }
   GiveBack(heap, first);
@@ -228,20 +243,16 @@ void GiveBackTo(Heap& heap, Slab& slab, Block* block) {
 
 void GiveBackLists(Heap& heap) {
   for (unsigned c = 1; c < kListedClasses; ++c) {
-    if (Block* first = heap.alloc[c]; first != nullptr) {
-      heap.alloc[c] = nullptr;
+    if (Block* first = heap.alloc(c); first != nullptr) {
+      heap.alloc(c) = nullptr;
       GiveBack(heap, first);
     }
-    FreeList& list = heap.free[c];
+    FreeList& list = heap.free(c);
     if (Block* first = list.head; first != nullptr) {
       ResetFilled(list, c);
       GiveBack(heap, first);
     }
-    while (Block* batch = heap.batches[c]) {
-      heap.batches[c] = NextBatch(batch);
-      --heap.batch_count[c];
-      GiveBack(heap, batch);
-    }
+    while (Block* batch = TakeBatch(heap, c)) GiveBack(heap, batch);
   }
 }
 

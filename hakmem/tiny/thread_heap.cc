@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <cstddef>
 #include <utility>
 
 #include "hakmem/config/options.h"
@@ -14,12 +15,14 @@
 namespace hakmem {
 namespace {
 
-// As long as the lists of a heap that malloc looks at.
-struct EmptyLists {
-  alignas(64) Block* alloc[kListedClasses];
+// What malloc looks at: lists that are always empty, and no rest.
+struct NoHeap {
+  alignas(64) Block* alloc_steps[kSteppedClasses + 1];
+  HeapRest* rest;
 };
-constinit const EmptyLists not_started = {};
-constinit const EmptyLists finished = {};
+static_assert(offsetof(NoHeap, rest) == offsetof(Heap, rest));
+constinit const NoHeap not_started = {};
+constinit const NoHeap finished = {};
 
 }  // namespace
 
@@ -63,20 +66,24 @@ void Empty(Heap& heap) {
       ReleaseOrPlace(heap, std::move(owned));
     }
   });
-  for (Slab*& entry : heap.sticky) entry = nullptr;
+  for (Slab*& entry : heap.rest->sticky) entry = nullptr;
 }
 
 void StartDriving(Heap& heap) {
   heap.exit_rounds = 0;
-  for (unsigned c = 0; c < kListedClasses; ++c) {
+  // The wide classes' lists are set up when a block is first freed to them: their page may stay untouched.
+  for (unsigned c = 0; c <= kSteppedClasses; ++c) {
     // Blocks that an earlier driver left (in a process that has forked) are counted as none: the list gets longer once.
     const uintptr_t start = ThreadPointer() + kMaxListLength - ListCapacity(c);
-    __atomic_store_n(&heap.free[c].filled, start, __ATOMIC_RELAXED);  // read by others, to whom it says: not yours
+    __atomic_store_n(&heap.free(c).filled, start, __ATOMIC_RELAXED);  // read by others, to whom it says: not yours
   }
 }
 
 void StopDriving(Heap& heap) {
-  for (FreeList& list : heap.free) __atomic_store_n(&list.filled, uintptr_t{0}, __ATOMIC_RELAXED);  // as above
+  for (unsigned c = 0; c < kListedClasses; ++c) {
+    uintptr_t& filled = heap.free(c).filled;
+    if (filled != 0) __atomic_store_n(&filled, uintptr_t{0}, __ATOMIC_RELAXED);  // as above
+  }
 }
 
 // Puts a heap into the pool. A push that came too late for Empty, and too early to see the heap pooled, is read here.

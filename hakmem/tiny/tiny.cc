@@ -28,7 +28,7 @@ void FreeOwn(Heap& heap, Slab& slab, Block* block) {
     GiveBackTo(heap, slab, block);
     return;
   }
-  FreeList& list = heap.free[c];
+  FreeList& list = heap.free(c);
   if (HAK_UNLIKELY(list.head == block)) {
     ReportFault(Fault::kDoubleFree, "free", block, "it was freed last");
     return;
@@ -72,10 +72,13 @@ void TrimUnowned(Superslab& superslab, void* opaque) {
 void* Allocate(unsigned size_class, bool* clean) {
   if (size_class <= kMaxListedClass) {
     Heap* heap = tls_heap;
-    if (Block* block = heap->alloc[size_class]; HAK_LIKELY(block != nullptr)) {
-      heap->alloc[size_class] = NextOf(block);
-      *clean = false;
-      return block;
+    if (HAK_LIKELY(heap->rest != nullptr)) {
+      Block*& list = heap->alloc(size_class);
+      if (Block* block = list; HAK_LIKELY(block != nullptr)) {
+        list = NextOf(block);
+        *clean = false;
+        return block;
+      }
     }
   }
   return AllocateSlow(size_class, clean);

@@ -13,7 +13,7 @@ import time
 
 import run as runs
 
-PROGRAMS = ('clang', 'compress', 'gcc', 'git', 'lua', 'perl', 'python', 'redis', 'sqlite')
+PROGRAMS = ('clang', 'compress', 'gcc', 'git', 'lua', 'perl', 'python', 'redis', 'sqlite', 'tools')
 MAX_REPORTS = 10
 INSTALL = './bazelw run //testing/real_programs:install'
 
