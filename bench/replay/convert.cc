@@ -32,18 +32,12 @@ class Converter {
   void Add(const RawEvent& raw) {
     switch (raw.op()) {
       case Op::kMalloc:
-      case Op::kCalloc:
-        Begin(raw.op(), raw.result, raw.size(), 0);
-        return;
+      case Op::kCalloc: Begin(raw.op(), raw.result, raw.size(), 0); return;
       case Op::kAligned:
         Begin(raw.op(), raw.result, raw.size(), static_cast<uint32_t>(__builtin_ctzll(raw.before | uint64_t{1} << 31)));
         return;
-      case Op::kFree:
-        End(raw.result);
-        return;
-      case Op::kRealloc:
-        Resize(raw);
-        return;
+      case Op::kFree: End(raw.result); return;
+      case Op::kRealloc: Resize(raw); return;
     }
     ++left_out_;
   }

@@ -103,9 +103,7 @@ class Replay {
         Put(slot, std::realloc(slot->block, size), size);
         return;
       }
-      case Op::kFree:
-        Drop(slot);
-        return;
+      case Op::kFree: Drop(slot); return;
     }
     End("has an event of an unknown kind");
   }

@@ -1,7 +1,7 @@
 // One body for each operation, under whatever name the program calls it.
 //
-// The C names, the hak_ names and the C++ operators are thin: the hit paths are inlined into them, everything else is here,
-// out of line.
+// The C names, the hak_ names and the C++ operators are thin: the hit paths are inlined into them, everything else is
+// here, out of line.
 #ifndef HAKMEM_API_CORE_H_
 #define HAKMEM_API_CORE_H_
 
@@ -49,8 +49,8 @@ HAK_ALWAYS_INLINE void Free(void* p) {
   FreeSlow(p);
 }
 
-// Free with the size that was asked for. Up to 1 KiB the list of that size's class has to be the list that the block goes
-// to, which costs a comparison; everything else is looked up.
+// Free with the size that was asked for. Up to 1 KiB the list of that size's class has to be the list that the block
+// goes to, which costs a comparison; everything else is looked up.
 HAK_ALWAYS_INLINE void FreeWithSize(void* p, size_t size) {
   if constexpr (!kTrackBlocks) {
     if (HAK_LIKELY(tiny::TryFreeSized(p, size))) return;

@@ -1,4 +1,5 @@
-// The standard names: ISO C, POSIX, and those of glibc (its manual, "Replacing malloc", lists what a replacement needs).
+// The standard names: ISO C, POSIX, and those of glibc (its manual, "Replacing malloc", lists what a replacement
+// needs).
 //
 // The __libc_ names are older entry points of glibc's that programs and libraries still call.
 
@@ -64,10 +65,8 @@ HAKMEM_PUBLIC int mallopt(int parameter, int /*value*/) noexcept {
     case M_CHECK_ACTION:
     case M_PERTURB:
     case M_ARENA_TEST:
-    case M_ARENA_MAX:
-      return 1;
-    default:
-      return 0;
+    case M_ARENA_MAX: return 1;
+    default: return 0;
   }
 }
 

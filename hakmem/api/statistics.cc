@@ -35,8 +35,8 @@ struct Figures {
 };
 
 struct HeapSums {
-  uint64_t heaps, refills, blocks, takeovers, flushed, remote_frees, remote_pushes, notifications, drains, drained, adopted,
-      refused;
+  uint64_t heaps, refills, blocks, takeovers, flushed, remote_frees, remote_pushes, notifications, drains, drained,
+      adopted, refused;
 };
 
 HeapSums SumHeaps() {

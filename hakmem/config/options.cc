@@ -27,10 +27,14 @@ bool ParseNumber(const char* text, uint64_t* out) {
   }
   unsigned shift = 0;
   switch (*text) {
-    case 'K': case 'k': shift = 10; break;
-    case 'M': case 'm': shift = 20; break;
-    case 'G': case 'g': shift = 30; break;
-    case 'T': case 't': shift = 40; break;
+    case 'K':
+    case 'k': shift = 10; break;
+    case 'M':
+    case 'm': shift = 20; break;
+    case 'G':
+    case 'g': shift = 30; break;
+    case 'T':
+    case 't': shift = 40; break;
     case 0: break;
     default: return false;
   }

@@ -61,8 +61,8 @@ void* Allocate(size_t size, size_t alignment, bool zero) {
   if (block == nullptr) return nullptr;
   size = RoundToPages(size);
   block->pieces = PiecesFor(size);
-  block->base = static_cast<char*>(
-      arena::Acquire(block->pieces, alignment < kSuperslabSize ? kSuperslabSize : alignment));
+  block->base =
+      static_cast<char*>(arena::Acquire(block->pieces, alignment < kSuperslabSize ? kSuperslabSize : alignment));
   if (block->base == nullptr) {
     GiveSpare(block);
     return nullptr;

@@ -16,8 +16,8 @@ struct HugeBlock : Region {
   HugeBlock* next_spare = nullptr;
 };
 
-// A block of at least `size` bytes aligned to `alignment`, a power of two. With `zero` it reads as zero. nullptr without
-// memory.
+// A block of at least `size` bytes aligned to `alignment`, a power of two. With `zero` it reads as zero. nullptr
+// without memory.
 [[nodiscard]] void* Allocate(size_t size, size_t alignment, bool zero);
 
 // Frees the block of `region` when `p` is its start; reports otherwise.

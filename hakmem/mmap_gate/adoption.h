@@ -14,8 +14,8 @@ namespace hakmem {
 
 // Embedded in what can be listed. Lives in metadata that is never unmapped.
 struct AdoptionNode {
-  AdoptionNode* next = nullptr;       // guarded by the board's lock
-  std::atomic<bool> listed = false;   // on a board now; keeps an entry from being listed twice
+  AdoptionNode* next = nullptr;      // guarded by the board's lock
+  std::atomic<bool> listed = false;  // on a board now; keeps an entry from being listed twice
 };
 
 template <size_t kLists>

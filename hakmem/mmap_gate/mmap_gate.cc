@@ -37,7 +37,7 @@ bool Book(size_t size) {
     mapped.fetch_sub(size, std::memory_order_relaxed);  // an amount
     return false;
   }
-  uint64_t peak = mapped_peak.load(std::memory_order_relaxed);  // an amount
+  uint64_t peak = mapped_peak.load(std::memory_order_relaxed);                                      // an amount
   while (now > peak && !mapped_peak.compare_exchange_weak(peak, now, std::memory_order_relaxed)) {  // an amount
   }
   return true;
@@ -64,8 +64,8 @@ uintptr_t FindWindowBase() {
     if (map.error != EEXIST) break;
   }
 #endif
-  // Address space that is ordered differently (valgrind, a sanitizer): take a hole of the right size. The probe is given
-  // back at once, what it was is occupied by the address map.
+  // Address space that is ordered differently (valgrind, a sanitizer): take a hole of the right size. The probe is
+  // given back at once, what it was is occupied by the address map.
   const size_t probe_size = kWindowSize + kSuperslabSize;
   const os::MapResult probe = os::Map(nullptr, probe_size, false, false);
   if (probe.ptr == nullptr) return kNoWindow;
@@ -79,7 +79,7 @@ uintptr_t FindWindowBase() {
 // A fresh chunk for metadata of at least `size` bytes.
 char* MapMetadataChunk(size_t size) {
   // Acquire is not needed for the counter itself; a failing place is simply skipped.
-  while (metadata_frontier.load(std::memory_order_relaxed) != 0) {  // a lone number
+  while (metadata_frontier.load(std::memory_order_relaxed) != 0) {                      // a lone number
     const uintptr_t at = metadata_frontier.fetch_add(size, std::memory_order_relaxed);  // each value handed out once
     if (at + size > g_window_base + kFrontSize) break;
     const os::MapResult r = os::Map(reinterpret_cast<void*>(at), size, true);
@@ -178,7 +178,7 @@ void* AllocateMetadata(size_t size, size_t alignment) {
 }
 
 Account GetAccount() {
-  return {mapped.load(std::memory_order_relaxed), mapped_peak.load(std::memory_order_relaxed),   // amounts
+  return {mapped.load(std::memory_order_relaxed), mapped_peak.load(std::memory_order_relaxed),  // amounts
           metadata_bytes.load(std::memory_order_relaxed), purged_bytes.load(std::memory_order_relaxed)};
 }
 

@@ -44,10 +44,10 @@ bool Purge(void* address, size_t size);
 [[nodiscard]] void* AllocateMetadata(size_t size, size_t alignment);
 
 struct Account {
-  uint64_t mapped;           // bytes mapped for blocks now
-  uint64_t mapped_peak;      // the most there were
-  uint64_t metadata;         // bytes mapped for metadata
-  uint64_t purged;           // bytes purged since the start
+  uint64_t mapped;       // bytes mapped for blocks now
+  uint64_t mapped_peak;  // the most there were
+  uint64_t metadata;     // bytes mapped for metadata
+  uint64_t purged;       // bytes purged since the start
 };
 Account GetAccount();
 

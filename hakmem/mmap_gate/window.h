@@ -6,8 +6,8 @@
 //
 // Nothing is reserved ahead but the address map (64 MiB of address space, touched where it is used), so neighbouring
 // mappings merge into few kernel areas and the virtual size stays small. The base is random. Its size is a constant, so
-// that the bound check of free() is an instruction with an immediate operand; a machine with more memory than the window
-// goes on outside of it, through the slower path.
+// that the bound check of free() is an instruction with an immediate operand; a machine with more memory than the
+// window goes on outside of it, through the slower path.
 #ifndef HAKMEM_MMAP_GATE_WINDOW_H_
 #define HAKMEM_MMAP_GATE_WINDOW_H_
 

@@ -20,7 +20,7 @@ class PieceSet {
  public:
   bool Has(uint32_t i) const { return (Word(i) >> (i % 64)) & 1; }
   uint64_t Word(uint32_t i) const { return words_[i / 64].load(std::memory_order_relaxed); }  // see the class
-  void Add(uint32_t i) { words_[i / 64].fetch_or(uint64_t{1} << (i % 64), std::memory_order_relaxed); }      // ditto
+  void Add(uint32_t i) { words_[i / 64].fetch_or(uint64_t{1} << (i % 64), std::memory_order_relaxed); }         // ditto
   void Remove(uint32_t i) { words_[i / 64].fetch_and(~(uint64_t{1} << (i % 64)), std::memory_order_relaxed); }  // ditto
 
  private:

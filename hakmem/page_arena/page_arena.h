@@ -27,7 +27,8 @@ namespace hakmem::arena {
 // Gives back a run from Acquire, or a part of one in whole pieces; its contents are lost.
 void Release(void* address, size_t count);
 
-// Takes the `more` pieces that follow a run of `count` pieces, when they are free. The run then has count + more pieces.
+// Takes the `more` pieces that follow a run of `count` pieces, when they are free. The run then has count + more
+// pieces.
 [[nodiscard]] bool ExtendInPlace(void* address, size_t count, size_t more);
 
 // The pages of this run were moved elsewhere (mremap): its address space is free again.

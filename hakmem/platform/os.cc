@@ -69,8 +69,7 @@ MapResult ToMapResult(intptr_t result) {
 
 MapResult Map(void* hint, size_t size, bool fixed, bool reserve) {
   if (int error = Enter(Call::kMap); error != 0) return {nullptr, error};
-  int flags =
-      MAP_PRIVATE | MAP_ANONYMOUS | (fixed ? MAP_FIXED_NOREPLACE : 0) | (reserve ? 0 : MAP_NORESERVE);
+  int flags = MAP_PRIVATE | MAP_ANONYMOUS | (fixed ? MAP_FIXED_NOREPLACE : 0) | (reserve ? 0 : MAP_NORESERVE);
   MapResult r = ToMapResult(Syscall(SYS_mmap, AsLong(hint), size, PROT_READ | PROT_WRITE, flags, -1, 0));
   if (fixed && r.ptr != nullptr && r.ptr != hint) {
     // A kernel before 4.17 takes the address for a mere hint.
@@ -97,8 +96,7 @@ int AdviseHuge(void* ptr, size_t size, bool huge) {
 
 MapResult RemapTo(void* from, size_t old_size, size_t new_size, void* to) {
   if (int error = Enter(Call::kRemap); error != 0) return {nullptr, error};
-  return ToMapResult(
-      Syscall(SYS_mremap, AsLong(from), old_size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED, AsLong(to)));
+  return ToMapResult(Syscall(SYS_mremap, AsLong(from), old_size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED, AsLong(to)));
 }
 
 MapResult RemapAnywhere(void* from, size_t old_size, size_t new_size) {
@@ -134,9 +132,7 @@ void FutexWaitMs(std::atomic<uint32_t>* word, uint32_t expected, uint64_t ms) {
   Syscall(SYS_futex, AsLong(word), FUTEX_WAIT_PRIVATE, expected, AsLong(&limit));
 }
 
-void FutexWake(std::atomic<uint32_t>* word, int count) {
-  Syscall(SYS_futex, AsLong(word), FUTEX_WAKE_PRIVATE, count);
-}
+void FutexWake(std::atomic<uint32_t>* word, int count) { Syscall(SYS_futex, AsLong(word), FUTEX_WAKE_PRIVATE, count); }
 
 bool Write(int fd, const char* data, size_t size) {
   while (size != 0) {
@@ -150,8 +146,7 @@ bool Write(int fd, const char* data, size_t size) {
 }
 
 int OpenForReport(const char* path) {
-  return static_cast<int>(
-      Syscall(SYS_openat, AT_FDCWD, AsLong(path), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+  return static_cast<int>(Syscall(SYS_openat, AT_FDCWD, AsLong(path), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
 }
 
 int OpenForRead(const char* path) {

@@ -1,8 +1,8 @@
 // The lock-free list of EMPTY slots of one class (stage 1).
 //
-// Slots are pushed, and the list is taken whole: who takes it keeps the first slot and puts the others back. So there is no
-// pop of a single element and no ABA. A slot taken by another stage stays in the list, out of date; whoever finds it there
-// is refused by the slot's own word. A slot is in the list once at most (Slab::in_empty_list).
+// Slots are pushed, and the list is taken whole: who takes it keeps the first slot and puts the others back. So there
+// is no pop of a single element and no ABA. A slot taken by another stage stays in the list, out of date; whoever finds
+// it there is refused by the slot's own word. A slot is in the list once at most (Slab::in_empty_list).
 #ifndef HAKMEM_SHARED_POOL_EMPTY_LIST_H_
 #define HAKMEM_SHARED_POOL_EMPTY_LIST_H_
 
@@ -43,7 +43,7 @@ class EmptyList {
       while (Slab* next = last->empty_next.load(std::memory_order_relaxed)) last = next;  // ours since the exchange
       PutBack(rest, last);
     }
-    count_.fetch_sub(1, std::memory_order_relaxed);                 // about right is enough
+    count_.fetch_sub(1, std::memory_order_relaxed);                   // about right is enough
     first->in_empty_list.exchange(false, std::memory_order_acq_rel);  // pairs with Add; before the caller's check
     return first;
   }

@@ -21,8 +21,10 @@ bool Registry::Add(Superslab* superslab) {
   }
   superslab->number = number;
   // Release: the metadata is set up when it can be found.
-  chunks_[number / kChunk].load(std::memory_order_acquire)->entries[number % kChunk].store(superslab,
-                                                                                          std::memory_order_release);
+  chunks_[number / kChunk]
+      .load(std::memory_order_acquire)
+      ->entries[number % kChunk]
+      .store(superslab, std::memory_order_release);
   return true;
 }
 

@@ -40,9 +40,7 @@ void Count(Stage stage) {
   acquired_at[stage].fetch_add(1, std::memory_order_relaxed);  // a count, orders nothing
 }
 
-uint32_t BitsOf(unsigned first, unsigned span) {
-  return static_cast<uint32_t>(((uint64_t{1} << span) - 1) << first);
-}
+uint32_t BitsOf(unsigned first, unsigned span) { return static_cast<uint32_t>(((uint64_t{1} << span) - 1) << first); }
 uint32_t BitsOf(const Slab& slab) { return BitsOf(slab.index(), static_cast<unsigned>(slab.span())); }
 size_t BytesOf(uint32_t bits) { return static_cast<size_t>(__builtin_popcount(bits)) * kSlabSize; }
 
@@ -57,7 +55,7 @@ bool StartUse(Superslab& superslab, uint32_t bits) {
 
 // The caller gives these slots up, and they may hold bytes now.
 void EndUse(Superslab& superslab, uint32_t bits) {
-  superslab.dirty.fetch_or(bits, std::memory_order_relaxed);    // ours until the slots are given up, which releases
+  superslab.dirty.fetch_or(bits, std::memory_order_relaxed);     // ours until the slots are given up, which releases
   superslab.active.fetch_and(~bits, std::memory_order_relaxed);  // a hint
   g_idle.AddIdle(BytesOf(bits), os::NowMs());
 }
@@ -98,7 +96,7 @@ void MakeEmptyUnused(Superslab& superslab) {
     if (value.state != SlotState::kEmpty) continue;
     const uint32_t bit = 1u << slab.index();
     if (!slab.slot().Change(value, SlotState::kUnused)) continue;
-    empty_slots.fetch_sub(1, std::memory_order_relaxed);      // a count
+    empty_slots.fetch_sub(1, std::memory_order_relaxed);         // a count
     superslab.empty.fetch_and(~bit, std::memory_order_relaxed);  // a hint
     GiveUnused(superslab, BitsOf(slab));
   }
@@ -180,8 +178,8 @@ Superslab* NewSuperslab() {
   if (superslab == nullptr) {
     superslab = static_cast<Superslab*>(gate::AllocateMetadata(sizeof(Superslab), alignof(Superslab)));
     if (superslab != nullptr && kTrackBlocks) {
-      superslab->live_bits = static_cast<std::atomic<uint64_t>*>(
-          gate::AllocateMetadata(kLiveWords * sizeof(std::atomic<uint64_t>), 64));
+      superslab->live_bits =
+          static_cast<std::atomic<uint64_t>*>(gate::AllocateMetadata(kLiveWords * sizeof(std::atomic<uint64_t>), 64));
     }
     if (superslab == nullptr || (kTrackBlocks && superslab->live_bits == nullptr) || !registry.Add(superslab)) {
       arena::Release(base, 1);
@@ -209,7 +207,7 @@ Superslab* NewSuperslab() {
 bool TakeEmpty(Slab& slab, SlotValue value, unsigned span) {
   if (value.state != SlotState::kEmpty || slab.span() != span) return false;
   if (!slab.slot().Change(value, SlotState::kActive)) return false;
-  empty_slots.fetch_sub(1, std::memory_order_relaxed);  // a count
+  empty_slots.fetch_sub(1, std::memory_order_relaxed);                                 // a count
   slab.superslab().empty.fetch_and(~(1u << slab.index()), std::memory_order_relaxed);  // a hint
   return true;
 }

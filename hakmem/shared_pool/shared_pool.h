@@ -8,10 +8,10 @@
 //     stage 2    UNUSED slots: of the hinted superslab, then of all; then again after EMPTY slots were made UNUSED
 //     stage 3    a superslab from the LRU of idle ones, or a new one through the mmap gate, outside any lock
 //
-// Synchronisation: a slot is taken by one successful transition of its atomic word (EMPTY) or of its superslab's mask of
-// unused slots (UNUSED); both acquire what the last user released. A superslab becomes idle when all 32 of its bits were
-// taken out of that mask in one exchange, which shuts everybody else out. The lock guards the LRU and the registry's
-// growth only; no system call is made under it.
+// Synchronisation: a slot is taken by one successful transition of its atomic word (EMPTY) or of its superslab's mask
+// of unused slots (UNUSED); both acquire what the last user released. A superslab becomes idle when all 32 of its bits
+// were taken out of that mask in one exchange, which shuts everybody else out. The lock guards the LRU and the
+// registry's growth only; no system call is made under it.
 #ifndef HAKMEM_SHARED_POOL_SHARED_POOL_H_
 #define HAKMEM_SHARED_POOL_SHARED_POOL_H_
 
@@ -39,8 +39,8 @@ void Release(Cache& cache, Slab& slab);
 // Gives idle memory back to the system: about `bytes`, or all there is with SIZE_MAX. Bytes given back.
 size_t GiveBackIdle(size_t bytes);
 
-// Gives back what the idle budget says is too much or too old. Cheap when there is nothing to do; called wherever memory
-// became idle, and by refill from time to time.
+// Gives back what the idle budget says is too much or too old. Cheap when there is nothing to do; called wherever
+// memory became idle, and by refill from time to time.
 void Balance();
 
 struct Statistics {

@@ -28,8 +28,8 @@ std::atomic<Region*>* EntryOf(const void* p, bool make) {
     if (!make) return nullptr;
     Leaf* fresh = static_cast<Leaf*>(gate::AllocateMetadata(sizeof(Leaf), 64));
     if (fresh == nullptr) return nullptr;
-    // Acquire and release: as above, for both who makes the leaf and who finds it made. A second leaf that lost the race
-    // stays unused: it was never touched.
+    // Acquire and release: as above, for both who makes the leaf and who finds it made. A second leaf that lost the
+    // race stays unused: it was never touched.
     if (slot.compare_exchange_strong(leaf, fresh, std::memory_order_acq_rel, std::memory_order_acquire)) leaf = fresh;
   }
   return &leaf->regions[piece & ((size_t{1} << kLeafBits) - 1)];
@@ -58,7 +58,8 @@ bool Enter(Region* region, size_t pieces) {
 void Remove(const void* base, size_t pieces) {
   for (size_t i = 0; i < pieces; ++i) {
     std::atomic<Region*>* entry = EntryOf(static_cast<const char*>(base) + (i << kSuperslabShift), false);
-    if (entry != nullptr) entry->store(nullptr, std::memory_order_release);  // nothing hangs on it; symmetric with Enter
+    if (entry != nullptr)
+      entry->store(nullptr, std::memory_order_release);  // nothing hangs on it; symmetric with Enter
   }
 }
 

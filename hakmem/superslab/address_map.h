@@ -5,9 +5,9 @@
 // number. 0 stands for everything else: not a slab, no owner, or a class without lists; the word found there is never a
 // free list in use. The regions, a pointer for each 2 MiB, serve every slower path, inside the window and outside.
 //
-// A tag is written by the slab's owner only. A thread that reads a tag of its own heap may trust it: it wrote the tag, and
-// would have taken it away before it gave the slab up. A thread that reads any other value goes the slow way, which trusts
-// the remote word alone.
+// A tag is written by the slab's owner only. A thread that reads a tag of its own heap may trust it: it wrote the tag,
+// and would have taken it away before it gave the slab up. A thread that reads any other value goes the slow way, which
+// trusts the remote word alone.
 #ifndef HAKMEM_SUPERSLAB_ADDRESS_MAP_H_
 #define HAKMEM_SUPERSLAB_ADDRESS_MAP_H_
 

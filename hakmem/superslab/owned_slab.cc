@@ -70,9 +70,7 @@ std::optional<OwnedSlab> OwnedSlab::PushRemote(Slab& slab, const Chain& chain, c
                         [&](const RemoteState& old) { SetNext(chain.last, BlockOfHead(slab, old)); });
   *notify = kNoHeap;
   switch (result.outcome) {
-    case PushOutcome::kClaimed:
-      address_map::SetTags(slab, TagFor(who, slab.size_class()));
-      return OwnedSlab(slab);
+    case PushOutcome::kClaimed: address_map::SetTags(slab, TagFor(who, slab.size_class())); return OwnedSlab(slab);
     case PushOutcome::kNotify: *notify = result.owner; break;
     case PushOutcome::kQueued: break;
     case PushOutcome::kRefused:
@@ -147,7 +145,8 @@ Chain OwnedSlab::Recarve() {
       bits = static_cast<uint16_t>(bits & (bits - 1));
       const size_t start = (s * kPagesPerSlab + page) << kPageShift;
       const size_t size = slab_->block_size();
-      for (size_t i = (start + size - 1) / size; i * size < start + (size_t{1} << kPageShift) && i < slab_->carved_; ++i) {
+      for (size_t i = (start + size - 1) / size; i * size < start + (size_t{1} << kPageShift) && i < slab_->carved_;
+           ++i) {
         chain.PushFront(BlockAt(static_cast<uint32_t>(i)));
       }
     }

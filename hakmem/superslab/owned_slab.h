@@ -1,9 +1,9 @@
 // Ownership of a slab, as a type.
 //
-// A slab has one owner, a heap, or none. Its free list and counters may be touched by the owner alone, and the only way to
-// touch them is an OwnedSlab: it comes from a successful claim (or from setting up a slab that nobody else can reach, or
-// from a push that claimed) and from nothing else, it cannot be copied, and it alone can drain, push, pop, carve and
-// release. Code that wants to drain a slab which it does not own does not compile.
+// A slab has one owner, a heap, or none. Its free list and counters may be touched by the owner alone, and the only way
+// to touch them is an OwnedSlab: it comes from a successful claim (or from setting up a slab that nobody else can
+// reach, or from a push that claimed) and from nothing else, it cannot be copied, and it alone can drain, push, pop,
+// carve and release. Code that wants to drain a slab which it does not own does not compile.
 //
 // A token is the right to touch, not the ownership itself: dropping it leaves the heap the owner, and a claim of a slab
 // that the heap owns already succeeds at the price of a load. Release ends both.
@@ -19,8 +19,9 @@
 
 namespace hakmem {
 
-// Who claims: the heap's id, and the tags under which the address map finds the heap's free lists: of class 0, whence those
-// of the 16-byte steps follow at distances of kTagStep, and of the class behind the steps, whence the others follow.
+// Who claims: the heap's id, and the tags under which the address map finds the heap's free lists: of class 0, whence
+// those of the 16-byte steps follow at distances of kTagStep, and of the class behind the steps, whence the others
+// follow.
 struct Claimant {
   HeapId id;
   uint32_t step_tag;
@@ -33,8 +34,8 @@ class [[nodiscard]] OwnedSlab {
   // The token for `slab` when its owner is `who` already or nobody; nothing when it is somebody else's.
   [[nodiscard]] static std::optional<OwnedSlab> Claim(Slab& slab, const Claimant& who);
 
-  // Sets up a slab whose slot the caller has just made ACTIVE, for blocks of `size_class`: the one place where a slab gets
-  // its geometry. `clean` tells that its memory reads as zero.
+  // Sets up a slab whose slot the caller has just made ACTIVE, for blocks of `size_class`: the one place where a slab
+  // gets its geometry. `clean` tells that its memory reads as zero.
   [[nodiscard]] static OwnedSlab SetUp(Slab& slab, const Claimant& who, unsigned size_class, bool clean);
 
   // Pushes blocks that the caller may not put on the slab's own list, because it does not own the slab. A token comes
@@ -62,8 +63,8 @@ class [[nodiscard]] OwnedSlab {
   // Takes one block of the own list, nullptr when there is none.
   [[nodiscard]] Block* PopOne();
 
-  // Makes blocks that were never handed out: about a page of them, one at least while there are any. `*clean` tells that
-  // they read as zero but for their links.
+  // Makes blocks that were never handed out: about a page of them, one at least while there are any. `*clean` tells
+  // that they read as zero but for their links.
   [[nodiscard]] Chain Carve(uint32_t most, bool* clean);
 
   bool HasFree() const { return slab_->free_count_ != 0; }
@@ -79,12 +80,12 @@ class [[nodiscard]] OwnedSlab {
   // The owner has taken the slab out of its inbox.
   void SeenInInbox() { slab_->seen_in_inbox_ = true; }
 
-  // Gives up ownership; the slab may be claimed by anybody from then on. False, and nothing changed, while a notification
-  // is on its way.
+  // Gives up ownership; the slab may be claimed by anybody from then on. False, and nothing changed, while a
+  // notification is on its way.
   [[nodiscard]] bool Release();
 
-  // Ends the slab's life when all its blocks are home; its slot may then be made EMPTY. False, and nothing changed, when
-  // blocks are out or a notification is on its way.
+  // Ends the slab's life when all its blocks are home; its slot may then be made EMPTY. False, and nothing changed,
+  // when blocks are out or a notification is on its way.
   [[nodiscard]] bool Retire();
 
   // Gives the pages that hold no block in use back to the system; blocks that start in them become uncarved. Drains

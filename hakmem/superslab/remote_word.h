@@ -1,7 +1,7 @@
 // The remote word of a slab: who owns the slab, and the blocks that others have freed into it.
 //
-// One 64-bit atomic word holds all of it, so that a push can claim an unowned slab, and a claim can see what was pushed,
-// in one atomic operation:
+// One 64-bit atomic word holds all of it, so that a push can claim an unowned slab, and a claim can see what was
+// pushed, in one atomic operation:
 //
 //     bits  0-15  head      offset of the first remotely freed block from the slab's base, in units of 16 bytes
 //     bits 16-31  count     remotely freed blocks; 0: none, head means nothing
@@ -78,8 +78,8 @@ class BasicRemoteWord {
   }
 
   // Adds `count` linked blocks, the first at offset `head`. `link_last(state)` is called before each attempt, and links
-  // the chain's last block to the list that is there. `pusher` becomes owner when nobody is; with kNoHeap the slab stays
-  // without owner.
+  // the chain's last block to the list that is there. `pusher` becomes owner when nobody is; with kNoHeap the slab
+  // stays without owner.
   template <class LinkLast>
   PushResult Push(uint16_t head, uint16_t count, HeapId pusher, LinkLast link_last) {
     uint64_t seen = word_.load(std::memory_order_relaxed);  // a look: the exchange decides
@@ -88,10 +88,9 @@ class BasicRemoteWord {
       if (old.owner == kRetired) return {PushOutcome::kRefused, kNoHeap};
       link_last(old);
       const bool unowned = old.owner == kNoHeap;
-      const RemoteState next = {head, static_cast<uint16_t>(old.count + count), unowned ? pusher : old.owner,
-                                !unowned};
-      // Release: the links in the blocks are visible to the owner that drains. Acquire: a push that claims sees what the
-      // last owner left in the slab.
+      const RemoteState next = {head, static_cast<uint16_t>(old.count + count), unowned ? pusher : old.owner, !unowned};
+      // Release: the links in the blocks are visible to the owner that drains. Acquire: a push that claims sees what
+      // the last owner left in the slab.
       if (word_.compare_exchange_weak(seen, next.Pack(), std::memory_order_acq_rel, std::memory_order_relaxed)) {
         if (unowned) return {pusher == kNoHeap ? PushOutcome::kQueued : PushOutcome::kClaimed, pusher};
         return {old.notified ? PushOutcome::kQueued : PushOutcome::kNotify, old.owner};

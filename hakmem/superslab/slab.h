@@ -1,13 +1,14 @@
 // Slabs and superslabs: their metadata, which lies in mappings of its own, never between blocks.
 //
-// A slab is a span of one or more 64 KiB pieces of a superslab that holds blocks of one size class. At any time, for each
-// slab that is in use,
+// A slab is a span of one or more 64 KiB pieces of a superslab that holds blocks of one size class. At any time, for
+// each slab that is in use,
 //
 //     blocks out + blocks home + uncarved blocks = capacity
 //
-// where home counts the slab's own free list and the remotely freed blocks of its remote word, and out counts all others:
-// those with the program, and those in lists of heaps. A block that was never handed out, or whose page was given back
-// to the system, is uncarved. A slab's free list and counters are touched through OwnedSlab alone (owned_slab.h).
+// where home counts the slab's own free list and the remotely freed blocks of its remote word, and out counts all
+// others: those with the program, and those in lists of heaps. A block that was never handed out, or whose page was
+// given back to the system, is uncarved. A slab's free list and counters are touched through OwnedSlab alone
+// (owned_slab.h).
 #ifndef HAKMEM_SUPERSLAB_SLAB_H_
 #define HAKMEM_SUPERSLAB_SLAB_H_
 
@@ -110,18 +111,19 @@ struct Superslab : Region {
   std::atomic<uint32_t> empty{0};
   // Slots that may hold other bytes than zero.
   std::atomic<uint32_t> dirty{0};
-  uint32_t number = 0;               // in the shared pool's registry
-  Superslab* lru_prev = nullptr;     // guarded by the shared pool's lock
-  Superslab* lru_next = nullptr;     // ditto
-  uint64_t idle_since_ms = 0;        // ditto
-  bool in_lru = false;               // ditto
+  uint32_t number = 0;                             // in the shared pool's registry
+  Superslab* lru_prev = nullptr;                   // guarded by the shared pool's lock
+  Superslab* lru_next = nullptr;                   // ditto
+  uint64_t idle_since_ms = 0;                      // ditto
+  bool in_lru = false;                             // ditto
   uint8_t head_delta[kSlabsPerSuperslab] = {};     // distance of a slot from the first of its span
   uint16_t purged_pages[kSlabsPerSuperslab] = {};  // the owner's: a bit for each page given back out of a slab in use
   Slab slabs[kSlabsPerSuperslab];
   // Debug builds: a bit for each 16 bytes, set while a block that starts there is with the program.
   std::atomic<uint64_t>* live_bits = nullptr;
 
-  // Prepares the metadata for a superslab at `address` whose pieces are all UNUSED; `is_dirty` when they may hold bytes.
+  // Prepares the metadata for a superslab at `address` whose pieces are all UNUSED; `is_dirty` when they may hold
+  // bytes.
   void Prepare(char* address, bool is_dirty);
   // The slab that holds `p`, which lies in this superslab.
   Slab& SlabAt(const void* p) {

@@ -1,13 +1,13 @@
 // The heap: what one thread owns. Heaps are pooled and outlive threads.
 //
-// Lists. For each class a thread takes blocks from one list (alloc) and frees them onto another (free); an empty alloc list
-// takes over the free list whole. A block freed now is so not handed out by the very next malloc, whose load of the link
-// would wait for the store of the free. A free list that is full is set aside whole as a batch, and refill takes a batch
-// back whole; only batches beyond a bound go back to their slabs, block by block.
+// Lists. For each class a thread takes blocks from one list (alloc) and frees them onto another (free); an empty alloc
+// list takes over the free list whole. A block freed now is so not handed out by the very next malloc, whose load of
+// the link would wait for the store of the free. A free list that is full is set aside whole as a batch, and refill
+// takes a batch back whole; only batches beyond a bound go back to their slabs, block by block.
 //
 // Synchronisation: a heap is driven by one thread at a time, which alone touches everything here but the inbox and the
-// state. Other threads push slabs onto the inbox, which the driver takes whole. A heap changes its driver only through the
-// heap pool, whose lock orders the change.
+// state. Other threads push slabs onto the inbox, which the driver takes whole. A heap changes its driver only through
+// the heap pool, whose lock orders the change.
 #ifndef HAKMEM_TINY_HEAP_H_
 #define HAKMEM_TINY_HEAP_H_
 
@@ -27,10 +27,10 @@ inline constexpr uintptr_t kMaxListLength = 1024;
 
 // A list that blocks are freed onto.
 //
-// `filled` answers two questions of free() in one comparison: is the calling thread the one that drives this heap, and has
-// the list room? It holds the driver's thread pointer plus the number of blocks plus what the list may not use of
-// kMaxListLength; so filled - ThreadPointer() is below kMaxListLength for the driver's own list with room, and for nothing
-// else. 0 while nobody drives the heap.
+// `filled` answers two questions of free() in one comparison: is the calling thread the one that drives this heap, and
+// has the list room? It holds the driver's thread pointer plus the number of blocks plus what the list may not use of
+// kMaxListLength; so filled - ThreadPointer() is below kMaxListLength for the driver's own list with room, and for
+// nothing else. 0 while nobody drives the heap.
 struct FreeList {
   Block* head;
   uintptr_t filled;
@@ -79,16 +79,16 @@ struct alignas(64) HeapRest {
 
   Block* alloc[kWideClasses];
   FreeList free[kWideClasses];
-  Slab* sticky[kStickyEntries];     // slabs used up lately: others may have freed into them since
+  Slab* sticky[kStickyEntries];  // slabs used up lately: others may have freed into them since
   uint32_t sticky_at;
-  Slab* full;                       // own slabs without free blocks, linked both ways
+  Slab* full;  // own slabs without free blocks, linked both ways
   OutboxEntry outbox[kOutboxEntries];
   Slab* bound[kClasses - 1 - kSteppedClasses];
-  Slab* bench[kClasses];            // own slabs with free blocks, linked both ways
-  Slab* hot[kListedClasses];        // the slab that blocks went back to last
-  Block* batches[kListedClasses];   // lists set aside; the second word of a list's first block links to the next list
+  Slab* bench[kClasses];           // own slabs with free blocks, linked both ways
+  Slab* hot[kListedClasses];       // the slab that blocks went back to last
+  Block* batches[kListedClasses];  // lists set aside; the second word of a list's first block links to the next list
   uint8_t batch_count[kListedClasses];
-  size_t batch_bytes;               // in all lists set aside
+  size_t batch_bytes;  // in all lists set aside
 };
 
 struct alignas(64) Heap {
@@ -102,10 +102,10 @@ struct alignas(64) Heap {
   enum class State : uint8_t { kPooled, kDriven, kOrphaned };
   Claimant who;
   std::atomic<State> state;
-  bool busy;               // inside a slow path: a child forked now must not use this heap
-  uint8_t exit_rounds;     // how often the thread's destructor put itself off
+  bool busy;            // inside a slow path: a child forked now must not use this heap
+  uint8_t exit_rounds;  // how often the thread's destructor put itself off
   uint32_t refills_since_balance;
-  uint32_t slabs;          // owned and in a place
+  uint32_t slabs;  // owned and in a place
   std::atomic<Slab*> inbox;
   pool::Cache pool_cache;
   HeapCounters counters;

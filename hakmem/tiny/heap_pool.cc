@@ -89,7 +89,7 @@ Heap* Make() {
   if (wide_tag == 0) step_tag = 0;
   heap->who = {id, step_tag, wide_tag};
   heap->state.store(Heap::State::kDriven, std::memory_order_relaxed);  // nobody else knows it yet
-  entry->store(heap, std::memory_order_release);                      // publishes the heap as set up
+  entry->store(heap, std::memory_order_release);                       // publishes the heap as set up
   return heap;
 }
 

@@ -23,8 +23,8 @@ Heap* ById(HeapId id);
 using Visitor = void (*)(Heap& heap, void* context);
 void ForEach(Visitor visit, void* context);
 
-// In a forked child, while it has one thread: the heaps of threads that are gone become pooled, or orphans when they were
-// in the middle of something. `repair` is called for each that is not an orphan, the survivor among them.
+// In a forked child, while it has one thread: the heaps of threads that are gone become pooled, or orphans when they
+// were in the middle of something. `repair` is called for each that is not an orphan, the survivor among them.
 void AbandonOthersInChild(Heap* survivor, void (*repair)(Heap& heap));
 
 Lock& PoolLock();

@@ -19,8 +19,8 @@ void Bind(Heap& heap, const OwnedSlab& owned);
 // Remembers a slab that was used up, for a look later on.
 void RememberSticky(Heap& heap, Slab* slab);
 
-// After blocks went home: retires the slab when all are, places it otherwise. The one bound slab of a class with lists is
-// kept, so that a program at the edge of a slab does not set it up again and again.
+// After blocks went home: retires the slab when all are, places it otherwise. The one bound slab of a class with lists
+// is kept, so that a program at the edge of a slab does not set it up again and again.
 void Settle(Heap& heap, OwnedSlab owned);
 
 // Gives up ownership, if that can be done now, and makes the slab known to those who look for blocks.

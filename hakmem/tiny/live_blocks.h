@@ -1,5 +1,5 @@
-// Debug builds: a bit for each block that is with the program, so that a double free and the free of an interior pointer
-// are found at once, and a block that is handed out twice stops the program.
+// Debug builds: a bit for each block that is with the program, so that a double free and the free of an interior
+// pointer are found at once, and a block that is handed out twice stops the program.
 #ifndef HAKMEM_TINY_LIVE_BLOCKS_H_
 #define HAKMEM_TINY_LIVE_BLOCKS_H_
 

@@ -4,8 +4,8 @@
 //
 //     the bound slab, own inbox, sticky ring, hot slot, bench slot, mailbox, mmap gate's scan, shared pool
 //
-// One function does what follows, for all of them: claim; if that fails, next candidate; drain; if blocks are there, bind
-// and return; otherwise give the slab up again. No source has a way to do it differently.
+// One function does what follows, for all of them: claim; if that fails, next candidate; drain; if blocks are there,
+// bind and return; otherwise give the slab up again. No source has a way to do it differently.
 #ifndef HAKMEM_TINY_REFILL_H_
 #define HAKMEM_TINY_REFILL_H_
 

@@ -39,8 +39,8 @@ namespace {
 pthread_key_t exit_key;
 constinit bool has_exit_key = false;
 
-// glibc calls the destructors of pthread keys up to four times while values are set. The heap ends in the third round, so
-// that destructors of other keys, in whatever order, still find it.
+// glibc calls the destructors of pthread keys up to four times while values are set. The heap ends in the third round,
+// so that destructors of other keys, in whatever order, still find it.
 constexpr uint8_t kExitRounds = 2;
 
 // A slow path that a fork may interrupt in another thread: the child then must not use this heap. Stores of the same
@@ -160,7 +160,7 @@ void TidyAllPooled() {
       [](Heap& heap, void*) {
         if (!heap_pool::AcquirePooled(&heap)) return;
         SetBusy(heap, true);
-              Empty(heap);
+        Empty(heap);
         StopDriving(heap);
         SetBusy(heap, false);
         PutIntoPool(&heap);

@@ -6,8 +6,8 @@
 
 namespace hakmem::tiny {
 
-// The heap that the calling thread drives for the time of one slow operation. Usually that is the thread's own; a thread
-// that has ended its heap already (a destructor that frees, after ours ran) borrows one from the pool.
+// The heap that the calling thread drives for the time of one slow operation. Usually that is the thread's own; a
+// thread that has ended its heap already (a destructor that frees, after ours ran) borrows one from the pool.
 class HeapScope {
  public:
   HeapScope();

@@ -20,8 +20,8 @@ HAK_NOINLINE void* AllocateSlow(unsigned size_class, bool* clean) {
   return Refill(*scope.heap(), size_class, clean);
 }
 
-// A block that a heap frees into its own slab, but not by the hit path: the list is full, the class or the heap has none,
-// or there is no window.
+// A block that a heap frees into its own slab, but not by the hit path: the list is full, the class or the heap has
+// none, or there is no window.
 void FreeOwn(Heap& heap, Slab& slab, Block* block) {
   const unsigned c = slab.size_class();
   if (ListCapacity(c) == 0) {

@@ -15,8 +15,8 @@ namespace hakmem::tiny {
 // Frees `p`, which lies in `slab`. Reports what is no block, and the second free in a row.
 void Free(void* p, Slab& slab);
 
-// Sends what waits in the calling thread's outbox, and gives its lists and free slabs back; then all that nobody drives.
-// With `pages`, free pages inside slabs in use as well. Bytes given back by the latter.
+// Sends what waits in the calling thread's outbox, and gives its lists and free slabs back; then all that nobody
+// drives. With `pages`, free pages inside slabs in use as well. Bytes given back by the latter.
 size_t Trim(bool pages);
 
 }  // namespace hakmem::tiny

@@ -1,7 +1,7 @@
 // The C interface of hakmem under its own names.
 //
-// A program that preloads or links hakmem gets the standard names (malloc, free, ...) as well. These names work in every
-// build, also beside another malloc: blocks of the two must then not be mixed.
+// A program that preloads or links hakmem gets the standard names (malloc, free, ...) as well. These names work in
+// every build, also beside another malloc: blocks of the two must then not be mixed.
 //
 // Every function is thread-safe. None is async-signal-safe, as malloc(3) is not. Sizes and alignments are in bytes.
 #ifndef HAKMEM_HAKMEM_H_
