@@ -37,7 +37,6 @@ std::optional<OwnedSlab> OwnedSlab::Claim(Slab& slab, const Claimant& who) {
   // Only the heap itself makes or ends its ownership, so this look is enough.
   if (owner == who.id) return OwnedSlab(slab);
   if (owner != kNoHeap || !slab.remote_.Claim(who.id)) return std::nullopt;
-  HAK_ASSERT(!slab.seen_in_inbox_);
   address_map::SetTags(slab, TagFor(who, slab.size_class()));
   return OwnedSlab(slab);
 }
@@ -49,7 +48,6 @@ OwnedSlab OwnedSlab::SetUp(Slab& slab, const Claimant& who, unsigned size_class,
   slab.free_count_ = 0;
   slab.carved_ = 0;
   slab.purged_blocks_ = 0;
-  slab.seen_in_inbox_ = false;
   slab.clean_ = clean;
   slab.place = Slab::Place::kNowhere;
   slab.prev = slab.next = nullptr;
@@ -82,11 +80,21 @@ std::optional<OwnedSlab> OwnedSlab::PushRemote(Slab& slab, const Chain& chain, c
 
 uint32_t OwnedSlab::Drain() {
   HAK_ASSERT(slab_->free_count_ == 0);
-  const RemoteState state = slab_->remote_.Drain(slab_->seen_in_inbox_);
-  if (state.notified && slab_->seen_in_inbox_) slab_->seen_in_inbox_ = false;
-  slab_->free_ = BlockOfHead(*slab_, state);
-  slab_->free_count_ = state.count;
-  return state.count;
+  return TakeOver(slab_->remote_.Drain());
+}
+
+uint32_t OwnedSlab::Acknowledge() {
+  const bool take = slab_->free_count_ == 0;
+  const RemoteState state = slab_->remote_.Acknowledge(take);
+  HAK_ASSERT(state.notified);
+  return take ? TakeOver(state) : 0;
+}
+
+// Makes what a drain took the slab's own list, which is empty. Its length.
+uint32_t OwnedSlab::TakeOver(const RemoteState& drained) {
+  slab_->free_ = BlockOfHead(*slab_, drained);
+  slab_->free_count_ = drained.count;
+  return drained.count;
 }
 
 void OwnedSlab::Push(const Chain& chain) {
@@ -165,11 +173,7 @@ bool OwnedSlab::Release() {
   HAK_ASSERT(slab_->place == Slab::Place::kNowhere);
   // The tag goes first: once the slab is released somebody else's tag may stand there.
   address_map::SetTags(*slab_, address_map::kNoTag);
-  const bool seen = slab_->seen_in_inbox_;
-  slab_->seen_in_inbox_ = false;
-  if (slab_->remote_.Release(seen)) return true;
-  slab_->seen_in_inbox_ = seen;
-  return false;
+  return slab_->remote_.Release();
 }
 
 bool OwnedSlab::Retire() {
@@ -177,10 +181,9 @@ bool OwnedSlab::Retire() {
   if (slab_->carved_ - slab_->purged_blocks_ - slab_->free_count_ != state.count) return false;
   // The tags go first, for the same reason as in Release; whoever is refused below goes the slow way, which is right.
   address_map::SetTags(*slab_, address_map::kNoTag);
-  if (!slab_->remote_.Retire(state.owner, state.count, slab_->seen_in_inbox_)) return false;
+  if (!slab_->remote_.Retire(state.owner, state.count)) return false;
   slab_->free_ = nullptr;
   slab_->free_count_ = 0;
-  slab_->seen_in_inbox_ = false;
   return true;
 }
 

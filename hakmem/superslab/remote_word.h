@@ -13,7 +13,8 @@
 //     push     any thread  head and count grow; an unowned slab becomes the pusher's heap's; an owned slab becomes
 //                          notified, and who set the bit puts the slab into the owner's inbox
 //     claim    any thread  owner 0 -> id; fails when there is an owner
-//     drain    the owner   takes head and count whole; clears notified once the owner has seen the slab in its inbox
+//     drain    the owner   takes head and count whole
+//     acknowledge  ditto   clears notified once the owner has taken the slab out of its inbox; may drain as well
 //     release  the owner   owner id -> 0; refused while a notification is on its way
 //     retire   the owner   all blocks are home: owner id -> not in use; refused likewise
 //     reset    who took the slot of a slab that is not in use: owner -> id
@@ -113,13 +114,12 @@ class BasicRemoteWord {
     }
   }
 
-  // The owner takes all blocks. `seen_in_inbox` tells that the owner has taken the slab out of its inbox since the
-  // notification; only then is the bit cleared, so that the slab is never linked into an inbox twice.
-  RemoteState Drain(bool seen_in_inbox) {
+  // The owner takes all blocks. A notification that is on its way stays so.
+  RemoteState Drain() {
     uint64_t seen = word_.load(std::memory_order_relaxed);  // a look: the exchange decides
     for (;;) {
       const RemoteState old = RemoteState::Unpack(seen);
-      const RemoteState next = {0, 0, old.owner, old.notified && !seen_in_inbox};
+      const RemoteState next = {0, 0, old.owner, old.notified};
       // Acquire: the links that the pushers wrote are visible. Nothing of ours is published: relaxed on that side.
       if (word_.compare_exchange_weak(seen, next.Pack(), std::memory_order_acquire, std::memory_order_relaxed)) {
         return old;
@@ -127,15 +127,29 @@ class BasicRemoteWord {
     }
   }
 
+  // The owner has taken the slab out of its inbox: the next push notifies anew. With `take` it takes all blocks, too;
+  // the state says what was there.
+  RemoteState Acknowledge(bool take) {
+    uint64_t seen = word_.load(std::memory_order_relaxed);  // a look: the exchange decides
+    for (;;) {
+      const RemoteState old = RemoteState::Unpack(seen);
+      const RemoteState next =
+          take ? RemoteState{0, 0, old.owner, false} : RemoteState{old.head, old.count, old.owner, false};
+      // Release: we have read the slab's link in the inbox before the next notifier writes it. Acquire: as in Drain.
+      if (word_.compare_exchange_weak(seen, next.Pack(), std::memory_order_acq_rel, std::memory_order_relaxed)) {
+        return old;
+      }
+    }
+  }
+
   // The owner gives the slab up, with the blocks that wait in it. Refused (false) while a notification is on its way
   // that the owner has not seen.
-  [[nodiscard]] bool Release(bool seen_in_inbox) {
+  [[nodiscard]] bool Release() {
     uint64_t seen = word_.load(std::memory_order_relaxed);  // a look: the exchange decides
     for (;;) {
       RemoteState state = RemoteState::Unpack(seen);
-      if (state.notified && !seen_in_inbox) return false;
+      if (state.notified) return false;
       state.owner = kNoHeap;
-      state.notified = false;
       // Release: what the owner wrote into the slab is visible to the next owner.
       if (word_.compare_exchange_weak(seen, state.Pack(), std::memory_order_release, std::memory_order_relaxed)) {
         return true;
@@ -145,10 +159,10 @@ class BasicRemoteWord {
 
   // The owner ends the slab's life when all of its blocks are home: `expected` remotely freed ones among them. False
   // when there are others after all, or a notification is on its way.
-  [[nodiscard]] bool Retire(HeapId owner, uint16_t expected, bool seen_in_inbox) {
+  [[nodiscard]] bool Retire(HeapId owner, uint16_t expected) {
     uint64_t seen = word_.load(std::memory_order_relaxed);  // a look: the exchange decides
     const RemoteState state = RemoteState::Unpack(seen);
-    if (state.owner != owner || state.count != expected || (state.notified && !seen_in_inbox)) return false;
+    if (state.owner != owner || state.count != expected || state.notified) return false;
     // Acquire: the pushers are done with the blocks before their pages are used for something else.
     return word_.compare_exchange_strong(seen, RemoteState{0, 0, kRetired, false}.Pack(), std::memory_order_acq_rel,
                                          std::memory_order_relaxed);

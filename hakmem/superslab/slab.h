@@ -90,8 +90,7 @@ class Slab {
   uint32_t purged_blocks_ = 0;  // of those, how many start in a page that was given back: they count as uncarved
   std::atomic<uint8_t> size_class_{0};
   uint8_t index_ = 0;
-  bool seen_in_inbox_ = false;  // taken out of the inbox, notified bit still set
-  bool clean_ = false;          // uncarved memory reads as zero
+  bool clean_ = false;  // uncarved memory reads as zero
 };
 static_assert(sizeof(Slab) == 128);
 

@@ -263,7 +263,8 @@ void ReadInbox(Heap& heap) {
     Slab* next = slab->inbox_next;
     std::optional<OwnedSlab> owned = OwnedSlab::Claim(*slab, heap.who);
     HAK_CHECK(owned.has_value());  // a notified slab cannot change its owner
-    owned->SeenInInbox();
+    heap.counters.drains.Add(1);
+    heap.counters.drained.Add(owned->Acknowledge());
     Settle(heap, std::move(*owned));
     slab = next;
   }

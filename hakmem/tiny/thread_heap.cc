@@ -173,7 +173,7 @@ void RepairAfterFork(Heap& heap) {
   // linked or not.
   heap.inbox.store(nullptr, std::memory_order_relaxed);  // nobody else notifies in a child that has one thread yet
   ForEachOwned(heap, [&](OwnedSlab owned) {
-    if (owned.slab().PeekRemote().notified) owned.SeenInInbox();
+    if (owned.slab().PeekRemote().notified) owned.Acknowledge();
     Settle(heap, std::move(owned));
   });
 }
