@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import time
 import types
 import unittest
 from unittest import mock
@@ -12,6 +13,15 @@ import real_programs
 import run as runs
 
 STATISTICS = json.dumps({'allocator': 'hakmem', 'blocks': 900, 'huge_allocated': 100}) + '\n'
+
+
+def is_running(pid):
+    """Whether a process exists and is no zombie."""
+    try:
+        with open(f'/proc/{pid}/stat') as stream:
+            return stream.read().rpartition(')')[2].split()[0] != 'Z'
+    except FileNotFoundError:
+        return False
 
 
 class FakeRun:
@@ -108,6 +118,19 @@ class RunTest(unittest.TestCase):
         with self.assertRaisesRegex(runs.ProgramFailed, 'took more than'):
             self.run_.call(['/bin/sleep', '100'], timeout=0.2)
 
+    def test_what_a_hanging_program_has_started_ends_with_it(self):
+        # The subshell would write its file if it went on.
+        script = '(sleep 1; echo late > late) & echo $! > child; wait'
+        with self.assertRaisesRegex(runs.ProgramFailed, 'took more than'):
+            self.run_.call(['/bin/sh', '-c', script], timeout=0.3)
+        with open(self.run_.path('child')) as stream:
+            child = int(stream.read())
+        deadline = time.monotonic() + 10
+        while is_running(child) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self.assertFalse(is_running(child))
+        self.assertFalse(os.path.exists(self.run_.path('late')))
+
     def test_another_malloc_is_an_error(self):
         run = runs.Run('/lib/libhakmem.so')
         self.addCleanup(run.close)
@@ -127,7 +150,13 @@ class RunTest(unittest.TestCase):
         self.assertIn('LD_PRELOAD=/lib/l.so:/lib/w.so', command)
         self.assertIn('A=b', command)
         self.assertNotIn('LD_PRELOAD', run.environment)
-        self.assertEqual(runs.Run().command(['/bin/true']), ['/bin/true'])
+        self.assertEqual(self.run_.command(['/bin/true']), ['/bin/true'])
+
+    def test_a_program_whose_malloc_a_tool_replaces_is_not_witnessed(self):
+        run = runs.Run('/lib/l.so', '/lib/w.so')
+        self.addCleanup(run.close)
+        self.assertTrue(any(word.startswith('REAL_PROGRAMS_WITNESS=') for word in run.command(['/bin/true'])))
+        self.assertFalse(any(word.startswith('REAL_PROGRAMS_WITNESS=') for word in run.command(['/bin/true'], False)))
 
     def test_the_directory_goes_away(self):
         run = runs.Run()

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shlex
+import signal
 import subprocess
 import tempfile
 
@@ -41,25 +42,29 @@ class Run:
     def path(self, name):
         return os.path.join(self.directory, name)
 
-    def command(self, argv):
+    def command(self, argv, witness=True):
         """argv such that the program, but not a wrapper around it, has the library preloaded."""
         if not self._preload:
             return list(argv)
-        assignments = [f'{key}={value}' for key, value in self._preload.items()]
+        assignments = [f'{key}={value}' for key, value in self._preload.items()
+                       if witness or key != 'REAL_PROGRAMS_WITNESS']
         return self._wrapper + ['/usr/bin/env'] + assignments + list(argv)
 
     def start(self, argv, **options):
         """subprocess.Popen of argv with the run's directory and environment."""
         environment = dict(self.environment, **options.pop('env', {}))
-        return subprocess.Popen(self.command(argv), cwd=self.directory, env=environment, **options)
+        command = self.command(argv, options.pop('witness', True))
+        return subprocess.Popen(command, cwd=self.directory, env=environment, **options)
 
     def call(self, argv, stdin=None, timeout=300, status=0, **options):
         """Runs argv to its end and returns its standard output; another exit status is an error, unless it is None."""
-        with self.start(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options) as process:
+        # In a session of its own, so that the end of a program that takes too long is that of all it has started.
+        with self.start(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                        start_new_session=True, **options) as process:
             try:
                 out, err = process.communicate(stdin, timeout)
             except subprocess.TimeoutExpired:
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)
                 out, err = process.communicate()
                 raise ProgramFailed(f'{shlex.join(argv)} took more than {timeout} s\n{tail(out)}{tail(err)}') from None
         if process.returncode != status and (status is not None or process.returncode < 0):
