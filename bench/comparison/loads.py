@@ -31,7 +31,7 @@ LARSON = "--min_size=8 --max_size=1000 --chunks=5000 --rounds=100"
 PRODUCER = "loads/producer_consumer"
 
 LOADS = [
-    Load("larson-classic", "larson/larson", "2 1 1000 100 10000 42 1", "1 1 1000 100 10000 42 1", 1,
+    Load("larson-classic", "larson/larson", "5 1 1000 100 10000 42 1", "1 1 1000 100 10000 42 1", 1,
          "a server with one worker and few blocks"),
     Load("larson-1", "larson/larson", "--threads=1 --seconds=2 " + LARSON, "--threads=1 --seconds=0.5 " + LARSON, 1,
          "a server, blocks handed from thread to thread, one worker"),
