@@ -54,6 +54,11 @@ void Zero(char* base, size_t size) {
   }
 }
 
+// Huge pages for the pieces that the block fills.
+void PreferHugePages(const HugeBlock& block, size_t size) {
+  arena::SetHugePages(block.base, size >> kSuperslabShift, true);
+}
+
 }  // namespace
 
 void* Allocate(size_t size, size_t alignment, bool zero) {
@@ -67,6 +72,8 @@ void* Allocate(size_t size, size_t alignment, bool zero) {
     GiveSpare(block);
     return nullptr;
   }
+  // A block that is to read as zero may stay empty in large parts: its pages come one by one.
+  if (!zero) PreferHugePages(*block, size);
   if (zero) Zero(block->base, size);
   // Relaxed: Enter publishes.
   block->size.store(size, std::memory_order_relaxed);
@@ -140,17 +147,23 @@ void* Resize(void* p, Region* region, size_t size) {
     // The new entries first: they may need memory, and after the move there is no way back.
     block->base = to;
     const bool entered = address_map::Enter(block, pieces);
+    // One kind of pages, so that it is one kernel area: mremap takes no more than one.
+    arena::SetHugePages(from, had, true);
     if (!entered || !gate::MoveOnto(from, had << kSuperslabShift, to, pieces << kSuperslabShift)) {
       if (entered) address_map::Remove(to, pieces);
       block->base = from;
-      arena::Release(to, pieces);
+      // A move that failed may have unmapped its target before.
+      arena::Discard(to, pieces);
       return nullptr;
     }
     address_map::Remove(from, had);
-    arena::ForgetMoved(from, had);
+    arena::Moved(from, had, to, pieces);
     block->pieces = pieces;
+    // The last piece is not full.
+    arena::SetHugePages(to + ((pieces - 1) << kSuperslabShift), 1, false);
     Count(moved, 1);
   }
+  if (size > old_size) PreferHugePages(*block, size);
   block->size.store(size, std::memory_order_relaxed);  // the caller's own block
   Count(bytes_now, size - old_size);
   return block->base;

@@ -143,6 +143,11 @@ bool Purge(void* address, size_t size) {
   return true;
 }
 
+void AdviseHuge(void* address, size_t size, bool huge) {
+  AssertNoLockHeld();
+  os::AdviseHuge(address, size, huge);
+}
+
 bool MoveOnto(void* from, size_t old_size, void* to, size_t new_size) {
   AssertNoLockHeld();
   if (os::RemapTo(from, old_size, new_size, to).ptr == nullptr) return false;

@@ -36,6 +36,9 @@ void Unmap(void* address, size_t size);
 // Takes the pages out of the resident set; they read as zero afterwards. False when the system refuses.
 bool Purge(void* address, size_t size);
 
+// Asks the system for huge pages in a range, or for small ones. A hint: nothing depends on the answer.
+void AdviseHuge(void* address, size_t size, bool huge);
+
 // Moves a huge block of `old_size` mapped bytes onto a committed range of `new_size` bytes, pages and all. On failure
 // nothing has moved.
 [[nodiscard]] bool MoveOnto(void* from, size_t old_size, void* to, size_t new_size);

@@ -2,6 +2,7 @@
 
 #include <atomic>
 
+#include "hakmem/config/options.h"
 #include "hakmem/diag/check.h"
 #include "hakmem/mmap_gate/mmap_gate.h"
 #include "hakmem/page_arena/idle_budget.h"
@@ -32,6 +33,7 @@ constinit PieceSet taken;
 constinit PieceSet mapped;
 constinit PieceSet dirty;
 constinit PieceSet purged;  // not dirty because it was purged: using it again is a refault
+constinit PieceSet huge;    // advised to be a huge page; changed by who holds the piece
 // No piece at or above was ever taken.
 constinit uint32_t high_water HAK_GUARDED_BY(lock) = kFirstSuperslab;
 constinit uint64_t taken_pieces HAK_GUARDED_BY(lock) = 0;
@@ -100,6 +102,15 @@ void Free(Run run, bool written) HAK_REQUIRES(lock) {
   taken_pieces -= run.count;
   idle_pieces += idle;
   if (idle != 0) g_idle.AddIdle(idle * kSuperslabSize, os::NowMs());
+}
+
+// Nothing is mapped in this taken run any more.
+void ForgetMapping(Run run) HAK_REQUIRES(lock) {
+  for (uint32_t i = run.first; i < run.first + run.count; ++i) {
+    mapped.Remove(i);
+    dirty.Remove(i);
+    huge.Remove(i);
+  }
 }
 
 // Maps those pieces of a taken run that are not mapped. On failure the run is still taken.
@@ -188,6 +199,18 @@ void Release(void* address, size_t count) {
   Free({IndexOf(address), static_cast<uint32_t>(count)}, true);
 }
 
+void Discard(void* address, size_t count) {
+  if (!InWindow(address)) {
+    Release(address, count);
+    return;
+  }
+  gate::Unmap(address, count << kSuperslabShift);
+  const Run run = {IndexOf(address), static_cast<uint32_t>(count)};
+  LockHolder hold(lock);
+  ForgetMapping(run);
+  Free(run, false);
+}
+
 bool ExtendInPlace(void* address, size_t count, size_t more) {
   if (!InWindow(address)) return false;
   const Run run = {static_cast<uint32_t>(IndexOf(address) + count), static_cast<uint32_t>(more)};
@@ -209,18 +232,31 @@ bool ExtendInPlace(void* address, size_t count, size_t more) {
   return false;
 }
 
-void ForgetMoved(void* address, size_t count) {
-  if (!InWindow(address)) {
-    outside_bytes.fetch_sub(count << kSuperslabShift, std::memory_order_relaxed);  // an amount, orders nothing
+void Moved(void* from, size_t from_count, void* to, size_t to_count) {
+  // The kernel moves its advice with the pages.
+  const bool was_huge = InWindow(from) && huge.Has(IndexOf(from));
+  if (InWindow(to)) {
+    for (uint32_t i = IndexOf(to); i < IndexOf(to) + to_count; ++i) was_huge ? huge.Add(i) : huge.Remove(i);
+  }
+  if (!InWindow(from)) {
+    outside_bytes.fetch_sub(from_count << kSuperslabShift, std::memory_order_relaxed);  // an amount, orders nothing
     return;
   }
-  const Run run = {IndexOf(address), static_cast<uint32_t>(count)};
+  const Run run = {IndexOf(from), static_cast<uint32_t>(from_count)};
   LockHolder hold(lock);
-  for (uint32_t i = run.first; i < run.first + run.count; ++i) {
-    mapped.Remove(i);
-    dirty.Remove(i);
-  }
+  ForgetMapping(run);
   Free(run, false);
+}
+
+void SetHugePages(void* address, size_t count, bool wanted) {
+  if (g_options.huge_pages != 1 || !InWindow(address)) return;
+  const uint32_t end = IndexOf(address) + static_cast<uint32_t>(count);
+  for (uint32_t i = IndexOf(address); i < end;) {
+    const uint32_t first = i;
+    for (; i < end && huge.Has(i) != wanted; ++i) wanted ? huge.Add(i) : huge.Remove(i);
+    if (i != first) gate::AdviseHuge(WindowAddress(first), (i - first) * kSuperslabSize, wanted);
+    if (i == first) ++i;
+  }
 }
 
 bool IsDirty(const void* address, size_t index) {
@@ -284,10 +320,7 @@ size_t UnmapIdle() {
     done += run.count * kSuperslabSize;
     at = run.first + run.count;
     LockHolder hold(lock);
-    for (uint32_t i = run.first; i < run.first + run.count; ++i) {
-      mapped.Remove(i);
-      dirty.Remove(i);
-    }
+    ForgetMapping(run);
     Free(run, false);
   }
 }

@@ -27,12 +27,19 @@ namespace hakmem::arena {
 // Gives back a run from Acquire, or a part of one in whole pieces; its contents are lost.
 void Release(void* address, size_t count);
 
+// Unmaps a run, of which parts may be unmapped already, and gives its address space back.
+void Discard(void* address, size_t count);
+
 // Takes the `more` pieces that follow a run of `count` pieces, when they are free. The run then has count + more
 // pieces.
 [[nodiscard]] bool ExtendInPlace(void* address, size_t count, size_t more);
 
-// The pages of this run were moved elsewhere (mremap): its address space is free again.
-void ForgetMoved(void* address, size_t count);
+// The pages of the run `from` were moved to the run `to` (mremap): the address space of `from` is free again.
+void Moved(void* from, size_t from_count, void* to, size_t to_count);
+
+// Asks for transparent huge pages in `count` pieces of a run that the caller holds, or for small ones. No system call
+// for pieces that are so already; none at all where HAKMEM_HUGE_PAGES decides for everything, or outside the window.
+void SetHugePages(void* address, size_t count, bool huge);
 
 // Whether piece `index` of a run that the caller holds may hold other bytes than zero. False for fresh pieces.
 bool IsDirty(const void* address, size_t index);

@@ -17,6 +17,9 @@ namespace {
 
 // The LRU holds at most this much idle memory; what is beyond goes to the page arena, where larger blocks find it, too.
 constexpr size_t kLruBytes = size_t{8} << 20;
+// A process with this many superslabs gets huge pages for further ones: what a superslab that is partly used then costs
+// is little beside the rest.
+constexpr uint64_t kHugeFrom = 4;
 // How many superslabs stage 2 looks at before it asks for another one.
 constexpr int kMaxLooked = 256;
 
@@ -197,7 +200,8 @@ Superslab* NewSuperslab() {
     return nullptr;
   }
   if (dirty) g_idle.AddIdle(kSuperslabSize, os::NowMs());
-  superslabs_now.fetch_add(1, std::memory_order_relaxed);     // a count
+  const uint64_t others = superslabs_now.fetch_add(1, std::memory_order_relaxed);  // a count
+  arena::SetHugePages(base, 1, others >= kHugeFrom);
   superslabs_mapped.fetch_add(1, std::memory_order_relaxed);  // a count
   Count(kStage3New);
   return superslab;
@@ -286,6 +290,8 @@ size_t PurgeSlots(Superslab& superslab) {
     // Acquire: the last users are done with the pages, and their dirty bits are visible.
   } while (!superslab.unused.compare_exchange_weak(unused, unused & ~bits, std::memory_order_acquire,
                                                    std::memory_order_relaxed));
+  // Or the kernel might fill the gaps again, to make a huge page of what is left.
+  arena::SetHugePages(superslab.base, 1, false);
   uint32_t purged = 0;
   for (unsigned i = 0; i < kSlabsPerSuperslab;) {
     if (((bits >> i) & 1) == 0) {

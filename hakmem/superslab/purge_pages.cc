@@ -4,6 +4,7 @@
 
 #include "hakmem/diag/check.h"
 #include "hakmem/mmap_gate/mmap_gate.h"
+#include "hakmem/page_arena/page_arena.h"
 #include "hakmem/platform/os.h"
 #include "hakmem/superslab/owned_slab.h"
 
@@ -99,6 +100,8 @@ size_t OwnedSlab::PurgeFreePages() {
       slab.purged_blocks_ += static_cast<uint32_t>(end_in(end) > first_in(end) ? end_in(end) - first_in(end) : 0);
     }
     // A page that the system keeps is as good: its blocks are uncarved all the same.
+    // Small pages from here on, or the kernel might fill the gaps again to make a huge one of what is left.
+    arena::SetHugePages(slab.superslab().base, 1, false);
     const size_t from = page * kPageSize & ~(os::PageSize() - 1);
     const size_t to = (end * kPageSize + os::PageSize() - 1) & ~(os::PageSize() - 1);
     if (gate::Purge(slab.base_ + from, to - from)) given_back += to - from;
