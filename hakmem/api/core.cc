@@ -108,6 +108,10 @@ void* Realloc(void* p, size_t size) {
     return nullptr;
   }
   if (HAK_UNLIKELY(size > kMaxSize)) return NoMemory();
+  if constexpr (!kTrackBlocks) {
+    const size_t own = tiny::OwnBlockSize(p);
+    if (HAK_LIKELY(size <= own && size >= own / 2)) return p;
+  }
   Region* region = LiveRegion("realloc", p);
   if (HAK_UNLIKELY(region == nullptr)) return NoMemory();
   const size_t have = SizeIn(region, p);
@@ -119,7 +123,9 @@ void* Realloc(void* p, size_t size) {
   } else if (size <= have && size >= have / 2) {
     return p;
   }
-  return Move(p, size, size < have ? size : have);
+  void* moved = Move(p, size, size < have ? size : have);
+  // Programs do not expect a block that shrinks to fail.
+  return HAK_UNLIKELY(moved == nullptr) && size <= have ? p : moved;
 }
 
 void* Reallocarray(void* p, size_t count, size_t size) {

@@ -28,8 +28,7 @@ Block* OwnedSlab::BlockAt(uint32_t i) const {
 }
 
 uint32_t OwnedSlab::IndexOf(const Block* block) const {
-  return static_cast<uint32_t>(static_cast<size_t>(reinterpret_cast<const char*>(block) - slab_->base_) /
-                               slab_->block_size());
+  return slab_->geometry().IndexOf(static_cast<size_t>(reinterpret_cast<const char*>(block) - slab_->base_));
 }
 
 std::optional<OwnedSlab> OwnedSlab::Claim(Slab& slab, const Claimant& who) {

@@ -36,6 +36,16 @@ struct SizeClass {
   // at the end of the span.
   uint16_t inner_waste;
   uint16_t tail_waste;
+  // ceil(2^kReciprocalShift / block_size): the index of the block that holds an offset is a multiplication instead of a
+  // division, which costs as much as the rest of a remote free.
+  uint64_t reciprocal;
+
+  // Exact for offsets inside a span: the error of the reciprocal is below the block size, and so that of the product
+  // below 2^20 * 2^20 units of 2^-kReciprocalShift.
+  constexpr uint32_t IndexOf(size_t offset) const {
+    return static_cast<uint32_t>((offset * reciprocal) >> kReciprocalShift);
+  }
+  static constexpr unsigned kReciprocalShift = 43;
 };
 
 // The class of `size`, 1 <= size <= kMaxClassed. 0 gives 0.
@@ -67,8 +77,12 @@ constexpr SizeClass MakeSizeClass(unsigned c) {
   }
   const size_t bytes = span * kSlabSize;
   const size_t least = c == 1 ? 1 : BlockSizeOfClass(c - 1) + 1;
-  return {static_cast<uint32_t>(size), static_cast<uint16_t>(bytes / size), static_cast<uint8_t>(span),
-          static_cast<uint16_t>((size - least) * 1000 / size), static_cast<uint16_t>(bytes % size * 1000 / bytes)};
+  return {static_cast<uint32_t>(size),
+          static_cast<uint16_t>(bytes / size),
+          static_cast<uint8_t>(span),
+          static_cast<uint16_t>((size - least) * 1000 / size),
+          static_cast<uint16_t>(bytes % size * 1000 / bytes),
+          ((uint64_t{1} << SizeClass::kReciprocalShift) + size - 1) / size};
 }
 
 constexpr std::array<SizeClass, kClasses> MakeSizeClasses() {

@@ -49,8 +49,9 @@ class Slab {
   // Whether `p`, which lies in the slab, is the start of a block that exists.
   bool IsBlockStart(const void* p) const {
     const size_t offset = static_cast<size_t>(static_cast<const char*>(p) - base_);
-    const size_t size = block_size();
-    return size != 0 && offset % size == 0 && offset / size < geometry().capacity;
+    const SizeClass& row = geometry();
+    const uint32_t index = row.IndexOf(offset);
+    return index < row.capacity && size_t{index} * row.block_size == offset;
   }
 
   RemoteState PeekRemote() const { return remote_.Peek(); }

@@ -77,6 +77,22 @@ HAK_ALWAYS_INLINE bool TryFreeSized(void* p, size_t size) {
   return TryPush(list, p);
 }
 
+// The size of the block at `p` when that is a block of the calling thread's own heap that goes to a list; 0 otherwise.
+HAK_ALWAYS_INLINE size_t OwnBlockSize(const void* p) {
+  FreeList* list;
+  if (HAK_UNLIKELY(!FindList(p, &list))) return 0;
+  const Heap* heap = tls_heap;
+  const size_t step =
+      static_cast<size_t>(reinterpret_cast<const char*>(list) - reinterpret_cast<const char*>(&heap->free_steps[0])) /
+      sizeof(FreeList);
+  if (HAK_LIKELY(step <= kSteppedClasses)) return step * 16;
+  if (HAK_UNLIKELY(heap->rest == nullptr)) return 0;
+  const size_t wide =
+      static_cast<size_t>(reinterpret_cast<const char*>(list) - reinterpret_cast<const char*>(&heap->rest->free[0])) /
+      sizeof(FreeList);
+  return wide < kWideClasses ? kSizeClasses[kSteppedClasses + 1 + wide].block_size : 0;
+}
+
 }  // namespace hakmem::tiny
 
 #endif  // HAKMEM_TINY_FAST_PATH_H_

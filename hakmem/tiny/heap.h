@@ -74,14 +74,16 @@ inline constexpr unsigned kWideClasses = kMaxListedClass - kSteppedClasses;
 
 // The part of a heap that a thread with few small blocks does not touch.
 struct alignas(64) HeapRest {
-  static constexpr size_t kOutboxEntries = 16;
+  static constexpr size_t kOutboxEntries = 64;
   static constexpr size_t kStickyEntries = 8;
 
   Block* alloc[kWideClasses];
   FreeList free[kWideClasses];
   Slab* sticky[kStickyEntries];  // slabs used up lately: others may have freed into them since
   uint32_t sticky_at;
-  Slab* full;  // own slabs without free blocks, linked both ways
+  Slab* full;            // own slabs without free blocks, linked both ways
+  uint64_t outbox_used;  // a bit for each entry that holds blocks
+  size_t outbox_bytes;   // in all entries
   OutboxEntry outbox[kOutboxEntries];
   Slab* bound[kClasses - 1 - kSteppedClasses];
   Slab* bench[kClasses];           // own slabs with free blocks, linked both ways

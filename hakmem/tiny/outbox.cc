@@ -10,9 +10,11 @@
 namespace hakmem::tiny {
 namespace {
 
-// The most blocks, and bytes, that wait for one slab.
+// The most blocks, and bytes, that wait for one slab; and bytes for all of them.
 constexpr uint32_t kMostBlocks = 64;
 constexpr size_t kMostBytes = size_t{16} << 10;
+constexpr size_t kMostBytesInAll = size_t{128} << 10;
+static_assert(HeapRest::kOutboxEntries == 64);  // bits of outbox_used
 
 // Puts a slab, whose notified bit the caller has set, into the inbox of its owner.
 void Notify(HeapId owner_id, Slab& slab) {
@@ -26,10 +28,13 @@ void Notify(HeapId owner_id, Slab& slab) {
   if (owner->state.load(std::memory_order_seq_cst) == Heap::State::kPooled) TidyPooled(owner);
 }
 
-void PushEntry(Heap& heap, OutboxEntry& entry) {
+void PushEntry(Heap& heap, unsigned index) {
+  OutboxEntry& entry = heap.rest->outbox[index];
   Slab& slab = *entry.slab;
   const Chain chain = entry.chain;
   entry = {};
+  heap.rest->outbox_used &= ~(uint64_t{1} << index);
+  heap.rest->outbox_bytes -= chain.count * slab.block_size();
   heap.counters.remote_pushes.Add(1);
   HeapId notify = kNoHeap;
   if (auto owned = OwnedSlab::PushRemote(slab, chain, heap.who, &notify)) {
@@ -45,14 +50,20 @@ void PushEntry(Heap& heap, OutboxEntry& entry) {
 
 void AddToOutbox(Heap& heap, Slab& slab, Block* block) {
   heap.counters.remote_frees.Add(1);
+  HeapRest& rest = *heap.rest;
   const uintptr_t key = reinterpret_cast<uintptr_t>(slab.base()) >> kSlabShift;
-  OutboxEntry& entry = heap.rest->outbox[(key ^ (key >> 4)) % HeapRest::kOutboxEntries];
+  const unsigned index = static_cast<unsigned>((key ^ (key >> 6)) % HeapRest::kOutboxEntries);
+  OutboxEntry& entry = rest.outbox[index];
   if (entry.slab != &slab) {
-    if (entry.slab != nullptr) PushEntry(heap, entry);
+    if (entry.slab != nullptr) PushEntry(heap, index);
     entry.slab = &slab;
+    rest.outbox_used |= uint64_t{1} << index;
   }
   entry.chain.PushFront(block);
-  if (entry.chain.count >= kMostBlocks || entry.chain.count * slab.block_size() >= kMostBytes) PushEntry(heap, entry);
+  const size_t size = slab.block_size();
+  rest.outbox_bytes += size;
+  if (entry.chain.count >= kMostBlocks || entry.chain.count * size >= kMostBytes) PushEntry(heap, index);
+  if (HAK_UNLIKELY(rest.outbox_bytes >= kMostBytesInAll)) FlushOutbox(heap);
 }
 
 void PushWithoutHeap(Slab& slab, const Chain& chain) {
@@ -63,9 +74,7 @@ void PushWithoutHeap(Slab& slab, const Chain& chain) {
 }
 
 void FlushOutbox(Heap& heap) {
-  for (OutboxEntry& entry : heap.rest->outbox) {
-    if (entry.slab != nullptr) PushEntry(heap, entry);
-  }
+  while (heap.rest->outbox_used != 0) PushEntry(heap, static_cast<unsigned>(__builtin_ctzll(heap.rest->outbox_used)));
 }
 
 }  // namespace hakmem::tiny
