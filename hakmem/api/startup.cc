@@ -74,6 +74,7 @@ void AfterForkInChild() HAK_NO_THREAD_SAFETY_ANALYSIS {
   for (int i = kLockCount; i-- > 0;) LockAt(i).ResetInChild();
   Heap* heap = tls_heap;
   if (heap == NotStartedHeap() || heap == FinishedHeap()) heap = nullptr;
+  pool::RepairAfterFork();
   heap_pool::AbandonOthersInChild(heap, tiny::RepairAfterFork);
   background::ForgetInChild();
 }

@@ -25,14 +25,16 @@ class Registry {
     return chunk == nullptr ? nullptr : chunk->entries[number % kChunk].load(std::memory_order_acquire);  // its set-up
   }
 
-  // A hint, a bit a superslab: it may have slots to take (UNUSED or EMPTY). Relaxed: the slots' own words decide.
+  // A hint, a bit a superslab: it may have slots to take (UNUSED or EMPTY); the slots' own words decide. Sequentially
+  // consistent: who gives a slot back and then finds the bit set is seen by who clears the bit and then looks for
+  // slots.
   void SetHint(uint32_t number) {
     std::atomic<uint64_t>& word = hints_[number / 64];
     const uint64_t bit = uint64_t{1} << (number % 64);
-    if ((word.load(std::memory_order_relaxed) & bit) == 0) word.fetch_or(bit, std::memory_order_relaxed);  // a hint
+    if ((word.load(std::memory_order_seq_cst) & bit) == 0) word.fetch_or(bit, std::memory_order_seq_cst);  // as above
   }
   void ClearHint(uint32_t number) {
-    hints_[number / 64].fetch_and(~(uint64_t{1} << (number % 64)), std::memory_order_relaxed);  // a hint
+    hints_[number / 64].fetch_and(~(uint64_t{1} << (number % 64)), std::memory_order_seq_cst);  // as above
   }
   // The lowest hinted number at or above `from`; size() when there is none.
   uint32_t NextHint(uint32_t from) const;

@@ -34,6 +34,9 @@ constinit Superslab* lru_last HAK_GUARDED_BY(lock) = nullptr;
 constinit size_t lru_count HAK_GUARDED_BY(lock) = 0;
 constinit Superslab* spare HAK_GUARDED_BY(lock) = nullptr;
 
+// Balance, one thread at a time: a second one would only take the lock in turns with the first.
+constinit std::atomic<bool> balancing{false};
+
 constinit std::atomic<uint64_t> superslabs_now{0};
 constinit std::atomic<uint64_t> superslabs_mapped{0};
 enum Stage { kStage0, kStage05, kStage1, kStage2, kStage3Lru, kStage3New };
@@ -78,15 +81,20 @@ int TakeUnused(Superslab& superslab, unsigned span) {
     }
     if (rest == 0 && superslab.empty.load(std::memory_order_relaxed) == 0) {  // a hint
       registry.ClearHint(superslab.number);
-      // A slot may have come back in between.
-      if (superslab.unused.load(std::memory_order_relaxed) != 0) registry.SetHint(superslab.number);  // a hint
+      // A slot may have come back in between. Sequentially consistent, as where slots come back and in the hints:
+      // either we see the slot, or who gave it back sees the hint cleared and sets it.
+      if (superslab.unused.load(std::memory_order_seq_cst) != 0 ||
+          superslab.empty.load(std::memory_order_seq_cst) != 0) {  // as above
+        registry.SetHint(superslab.number);
+      }
     }
     return static_cast<int>(first);
   }
 }
 
 void GiveUnused(Superslab& superslab, uint32_t bits) {
-  superslab.unused.fetch_or(bits, std::memory_order_release);  // publishes what we did to the slots
+  // Publishes what we did to the slots; sequentially consistent for the hint's sake, see TakeUnused.
+  superslab.unused.fetch_or(bits, std::memory_order_seq_cst);
   registry.SetHint(superslab.number);
 }
 
@@ -191,7 +199,6 @@ Superslab* NewSuperslab() {
   }
   const bool dirty = arena::IsDirty(base, 0);
   superslab->Prepare(base, dirty);
-  superslab->unused.store(0, std::memory_order_relaxed);  // all slots are the caller's for now
   if (!address_map::Enter(superslab, 1)) {
     arena::Release(base, 1);
     LockHolder hold(lock);
@@ -285,13 +292,18 @@ size_t PurgeSlots(Superslab& superslab) {
   uint32_t unused = superslab.unused.load(std::memory_order_relaxed);  // a look: the exchange decides
   uint32_t bits;
   do {
-    bits = unused & superslab.dirty.load(std::memory_order_relaxed);  // right once the slots are ours: see below
+    bits = unused & superslab.dirty.load(std::memory_order_relaxed);  // perhaps out of date: see below
     if (bits == 0) return 0;
     // Acquire: the last users are done with the pages, and their dirty bits are visible.
   } while (!superslab.unused.compare_exchange_weak(unused, unused & ~bits, std::memory_order_acquire,
                                                    std::memory_order_relaxed));
   // Or the kernel might fill the gaps again, to make a huge page of what is left.
   arena::SetHugePages(superslab.base, 1, false);
+  // Ours now. Another thread may have purged some of them between our look at the dirty bits and the exchange: those
+  // are not counted as idle any more. The others leave the account here, not after the purge, in which a fork may lose
+  // us.
+  const uint32_t was_dirty = superslab.dirty.load(std::memory_order_relaxed) & bits;
+  g_idle.RemoveIdle(BytesOf(was_dirty));
   uint32_t purged = 0;
   for (unsigned i = 0; i < kSlabsPerSuperslab;) {
     if (((bits >> i) & 1) == 0) {
@@ -304,7 +316,7 @@ size_t PurgeSlots(Superslab& superslab) {
     i = end;
   }
   superslab.dirty.fetch_and(~purged, std::memory_order_relaxed);  // ours; GiveUnused publishes
-  g_idle.RemoveIdle(BytesOf(purged));
+  if ((was_dirty & ~purged) != 0) g_idle.AddIdle(BytesOf(was_dirty & ~purged), os::NowMs());
   GiveUnused(superslab, bits);
   TryIdle(superslab);
   return BytesOf(purged);
@@ -336,8 +348,9 @@ void Release(Cache& cache, Slab& slab) {
   const bool keep_empty = empty_lists[size_class].HasRoom();
   const SlotValue value = slab.slot().Peek();
   if (keep_empty) {
-    empty_slots.fetch_add(1, std::memory_order_relaxed);                      // a count
-    superslab.empty.fetch_or(1u << slab.index(), std::memory_order_relaxed);  // a hint, in place before it is true
+    empty_slots.fetch_add(1, std::memory_order_relaxed);  // a count
+    // A hint, in place before it is true; sequentially consistent for the other hint's sake, see TakeUnused.
+    superslab.empty.fetch_or(1u << slab.index(), std::memory_order_seq_cst);
   }
   const bool changed = slab.slot().Change(value, keep_empty ? SlotState::kEmpty : SlotState::kUnused);
   HAK_CHECK(changed);  // the slot was ACTIVE and ours
@@ -378,11 +391,14 @@ void Balance() {
   if (g_idle.idle() == 0) return;
   const size_t excess = g_idle.Excess(os::NowMs(), g_options.idle_keep, g_options.purge_delay_ms);
   if (excess == 0) return;
-  // One thread at a time: a second one would only take the lock in turns with the first.
-  static constinit std::atomic<bool> busy{false};
-  if (busy.exchange(true, std::memory_order_acquire)) return;  // acquire and release: what the purge did stays inside
+  if (balancing.exchange(true, std::memory_order_acquire))
+    return;  // acquire and release: what the purge did stays inside
   GiveBackIdle(excess);
-  busy.store(false, std::memory_order_release);
+  balancing.store(false, std::memory_order_release);  // as above
+}
+
+void RepairAfterFork() {
+  balancing.store(false, std::memory_order_relaxed);  // a new child has one thread
 }
 
 Statistics GetStatistics() {

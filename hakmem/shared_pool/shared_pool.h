@@ -43,6 +43,9 @@ size_t GiveBackIdle(size_t bytes);
 // memory became idle, and by refill from time to time.
 void Balance();
 
+// In a forked child, while it has one thread: a thread that is gone may have been in Balance.
+void RepairAfterFork();
+
 struct Statistics {
   uint64_t superslabs;         // in use now
   uint64_t superslabs_mapped;  // taken from the page arena since the start

@@ -122,8 +122,8 @@ struct Superslab : Region {
   // Debug builds: a bit for each 16 bytes, set while a block that starts there is with the program.
   std::atomic<uint64_t>* live_bits = nullptr;
 
-  // Prepares the metadata for a superslab at `address` whose pieces are all UNUSED; `is_dirty` when they may hold
-  // bytes.
+  // Prepares the metadata for a superslab at `address` whose slots are all the caller's; `is_dirty` when its memory may
+  // hold bytes.
   void Prepare(char* address, bool is_dirty);
   // The slab that holds `p`, which lies in this superslab.
   Slab& SlabAt(const void* p) {

@@ -29,7 +29,8 @@ template <template <class> class Atomic = std::atomic>
 class BasicSlot {
  public:
   SlotValue Peek() const {
-    return SlotValue::Unpack(word_.load(std::memory_order_relaxed));  // a look: the transition decides
+    // Acquire: the class of the slab is that of this state or of a later one, which the transition then refuses.
+    return SlotValue::Unpack(word_.load(std::memory_order_acquire));
   }
 
   // Goes from exactly `from` to `to`; false when the slot is not (or no longer) `from`.
