@@ -8,14 +8,15 @@
 #include <atomic>
 #include <cstddef>
 
+#include "hakmem/mmap_gate/listed_flag.h"
 #include "hakmem/platform/lock.h"
 
 namespace hakmem {
 
 // Embedded in what can be listed. Lives in metadata that is never unmapped.
 struct AdoptionNode {
-  AdoptionNode* next = nullptr;      // guarded by the board's lock
-  std::atomic<bool> listed = false;  // on a board now; keeps an entry from being listed twice
+  AdoptionNode* next = nullptr;  // guarded by the board's lock
+  BasicListedFlag<> listed;
 };
 
 template <size_t kLists>
@@ -25,8 +26,7 @@ class AdoptionBoard {
 
   // Lists `node`, unless it is listed already (then, perhaps, in the list of a class that it had formerly).
   void Post(size_t list, AdoptionNode* node) HAK_EXCLUDES(lock_) {
-    // Relaxed: the lock below orders the list; the flag alone decides who links the node.
-    if (node->listed.exchange(true, std::memory_order_relaxed)) return;
+    if (!node->listed.Enter()) return;
     LockHolder hold(lock_);
     node->next = heads_[list];
     heads_[list] = node;
@@ -43,7 +43,7 @@ class AdoptionBoard {
     heads_[list] = node->next;
     counts_[list].store(counts_[list].load(std::memory_order_relaxed) - 1,  // written under the lock only
                         std::memory_order_relaxed);
-    node->listed.store(false, std::memory_order_relaxed);  // from here on Post may link it again, under the lock
+    node->listed.Leave();  // from here on Post may link it again, under the lock
     return node;
   }
 

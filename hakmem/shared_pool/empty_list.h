@@ -13,53 +13,55 @@
 
 namespace hakmem::pool {
 
-class EmptyList {
+// `T` has members empty_next, an Atomic<T*>, and in_empty_list, a BasicListedFlag<Atomic>.
+template <class T, template <class> class Atomic = std::atomic>
+class BasicEmptyList {
  public:
   // Taking the list whole walks what is put back, so the list is kept short. Slots beyond become UNUSED.
   static constexpr uint32_t kMost = 8;
 
-  constexpr EmptyList() = default;
+  constexpr BasicEmptyList() = default;
 
   bool HasRoom() const { return count_.load(std::memory_order_relaxed) < kMost; }  // about right is enough
 
   // Adds a slot that is EMPTY, unless an out-of-date entry of it is still in the list and serves as well.
-  void Add(Slab& slab) {
-    // Acquire and release: after Take's store of false, this thread's state EMPTY is seen by Take's check, or the flag
-    // is seen here.
-    if (slab.in_empty_list.exchange(true, std::memory_order_acq_rel)) return;
+  void Add(T& slab) {
+    if (!slab.in_empty_list.Enter()) return;
     count_.fetch_add(1, std::memory_order_relaxed);  // about right is enough
     PutBack(&slab, &slab);
   }
 
   // Takes a slot off the list; it may be out of date. nullptr when the list is empty.
-  Slab* Take() {
+  T* Take() {
     if (head_.load(std::memory_order_relaxed) == nullptr) return nullptr;  // a look: the exchange decides
     // Acquire: the links that the pushers wrote are visible.
-    Slab* first = head_.exchange(nullptr, std::memory_order_acquire);
+    T* first = head_.exchange(nullptr, std::memory_order_acquire);
     if (first == nullptr) return nullptr;
-    Slab* rest = first->empty_next.load(std::memory_order_relaxed);  // ours since the exchange
+    T* rest = first->empty_next.load(std::memory_order_relaxed);  // ours since the exchange
     if (rest != nullptr) {
-      Slab* last = rest;
-      while (Slab* next = last->empty_next.load(std::memory_order_relaxed)) last = next;  // ours since the exchange
+      T* last = rest;
+      while (T* next = last->empty_next.load(std::memory_order_relaxed)) last = next;  // ours since the exchange
       PutBack(rest, last);
     }
-    count_.fetch_sub(1, std::memory_order_relaxed);                   // about right is enough
-    first->in_empty_list.exchange(false, std::memory_order_acq_rel);  // pairs with Add; before the caller's check
+    count_.fetch_sub(1, std::memory_order_relaxed);  // about right is enough
+    first->in_empty_list.Leave();                    // before the caller looks at the slot's state
     return first;
   }
 
  private:
-  void PutBack(Slab* first, Slab* last) {
-    Slab* head = head_.load(std::memory_order_relaxed);  // a look: the exchange decides
+  void PutBack(T* first, T* last) {
+    T* head = head_.load(std::memory_order_relaxed);  // a look: the exchange decides
     do {
       last->empty_next.store(head, std::memory_order_relaxed);  // ours until the exchange publishes it
       // Release: the links are visible to who takes the list.
     } while (!head_.compare_exchange_weak(head, first, std::memory_order_release, std::memory_order_relaxed));
   }
 
-  std::atomic<Slab*> head_{nullptr};
-  std::atomic<uint32_t> count_{0};
+  Atomic<T*> head_{nullptr};
+  Atomic<uint32_t> count_{0};
 };
+
+using EmptyList = BasicEmptyList<Slab>;
 
 }  // namespace hakmem::pool
 

@@ -35,6 +35,12 @@ inline void SetTags(const Slab& slab, uint32_t tag) {
   }
 }
 
+// The tag of a slab that the caller owns.
+inline uint32_t TagOfSlab(const Slab& slab) {
+  // Relaxed: the owner's own.
+  return InWindow(slab.base()) ? __atomic_load_n(TagOf(slab.base()), __ATOMIC_RELAXED) : kNoTag;
+}
+
 // The region in which `p` lies, nullptr for foreign addresses. Any value may be asked for.
 Region* RegionOf(const void* p);
 

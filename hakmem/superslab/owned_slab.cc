@@ -171,16 +171,23 @@ uint32_t OwnedSlab::used() const {
 bool OwnedSlab::Release() {
   HAK_ASSERT(slab_->place == Slab::Place::kNowhere);
   // The tag goes first: once the slab is released somebody else's tag may stand there.
+  const uint32_t tag = address_map::TagOfSlab(*slab_);
   address_map::SetTags(*slab_, address_map::kNoTag);
-  return slab_->remote_.Release();
+  if (slab_->remote_.Release()) return true;
+  address_map::SetTags(*slab_, tag);
+  return false;
 }
 
 bool OwnedSlab::Retire() {
   const RemoteState state = slab_->PeekRemote();
   if (slab_->carved_ - slab_->purged_blocks_ - slab_->free_count_ != state.count) return false;
-  // The tags go first, for the same reason as in Release; whoever is refused below goes the slow way, which is right.
+  // The tags go first, for the same reason as in Release.
+  const uint32_t tag = address_map::TagOfSlab(*slab_);
   address_map::SetTags(*slab_, address_map::kNoTag);
-  if (!slab_->remote_.Retire(state.owner, state.count)) return false;
+  if (!slab_->remote_.Retire(state.owner, state.count)) {
+    address_map::SetTags(*slab_, tag);
+    return false;
+  }
   slab_->free_ = nullptr;
   slab_->free_count_ = 0;
   return true;

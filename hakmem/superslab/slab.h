@@ -17,6 +17,7 @@
 #include <cstdint>
 
 #include "hakmem/mmap_gate/adoption.h"
+#include "hakmem/mmap_gate/listed_flag.h"
 #include "hakmem/mmap_gate/window.h"
 #include "hakmem/platform/build.h"
 #include "hakmem/superslab/block.h"
@@ -64,7 +65,7 @@ class Slab {
   Slab* inbox_next = nullptr;
   // The link in the shared pool's list of empty slots, with the flag that it is in there.
   std::atomic<Slab*> empty_next{nullptr};
-  std::atomic<bool> in_empty_list{false};
+  BasicListedFlag<> in_empty_list;
 
  private:
   friend class OwnedSlab;

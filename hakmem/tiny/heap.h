@@ -19,6 +19,7 @@
 #include "hakmem/platform/thread_pointer.h"
 #include "hakmem/shared_pool/shared_pool.h"
 #include "hakmem/superslab/owned_slab.h"
+#include "hakmem/tiny/inbox.h"
 
 namespace hakmem {
 
@@ -101,14 +102,13 @@ struct alignas(64) Heap {
 
   // What refill touches.
   Slab* bound_steps[kSteppedClasses + 1];  // the slab that refill takes from first
-  enum class State : uint8_t { kPooled, kDriven, kOrphaned };
   Claimant who;
-  std::atomic<State> state;
+  BasicHeapStateWord<> state;
   bool busy;            // inside a slow path: a child forked now must not use this heap
   uint8_t exit_rounds;  // how often the thread's destructor put itself off
   uint32_t refills_since_balance;
   uint32_t slabs;  // owned and in a place
-  std::atomic<Slab*> inbox;
+  BasicInbox<Slab> inbox;
   pool::Cache pool_cache;
   HeapCounters counters;
 

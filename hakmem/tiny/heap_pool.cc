@@ -25,14 +25,13 @@ void Link(Heap* heap) HAK_REQUIRES(lock) {
   heap->pool_next = pooled;
   if (pooled != nullptr) pooled->pool_prev = heap;
   pooled = heap;
-  // Sequentially consistent, as is Notify's load: either a pusher sees the heap pooled, or who pools it sees the push.
-  heap->state.store(Heap::State::kPooled, std::memory_order_seq_cst);
+  heap->state.SetPooled();
 }
 
 void Unlink(Heap* heap) HAK_REQUIRES(lock) {
   (heap->pool_prev != nullptr ? heap->pool_prev->pool_next : pooled) = heap->pool_next;
   if (heap->pool_next != nullptr) heap->pool_next->pool_prev = heap->pool_prev;
-  heap->state.store(Heap::State::kDriven, std::memory_order_relaxed);  // the lock orders the change of driver
+  heap->state.Set(HeapState::kDriven);
 }
 
 std::atomic<Heap*>* EntryOf(HeapId id, bool make) {
@@ -88,8 +87,8 @@ Heap* Make() {
   const uint32_t wide_tag = TagOf(&heap->rest->free[0]);
   if (wide_tag == 0) step_tag = 0;
   heap->who = {id, step_tag, wide_tag};
-  heap->state.store(Heap::State::kDriven, std::memory_order_relaxed);  // nobody else knows it yet
-  entry->store(heap, std::memory_order_release);                       // publishes the heap as set up
+  heap->state.Set(HeapState::kDriven);
+  entry->store(heap, std::memory_order_release);  // publishes the heap as set up
   return heap;
 }
 
@@ -113,7 +112,7 @@ void Release(Heap* heap) {
 
 bool AcquirePooled(Heap* heap) {
   LockHolder hold(lock);
-  if (heap->state.load(std::memory_order_relaxed) != Heap::State::kPooled) return false;  // changes under the lock
+  if (heap->state.Get() != HeapState::kPooled) return false;
   Unlink(heap);
   return true;
 }
@@ -146,16 +145,16 @@ void AbandonOthersInChild(Heap* survivor, void (*repair)(Heap& heap)) {
           c.repair(heap);
           return;
         }
-        const Heap::State state = heap.state.load(std::memory_order_relaxed);  // a new child has one thread
-        if (state == Heap::State::kOrphaned) return;
+        const HeapState state = heap.state.Get();
+        if (state == HeapState::kOrphaned) return;
         // A thread of the child may get the thread pointer of the one that is gone.
         for (unsigned list = 0; list < kListedClasses; ++list) heap.free(list).filled = 0;
         if (heap.busy) {
-          heap.state.store(Heap::State::kOrphaned, std::memory_order_relaxed);  // as above
+          heap.state.Set(HeapState::kOrphaned);
           return;
         }
         c.repair(heap);
-        if (state == Heap::State::kDriven) Release(&heap);
+        if (state == HeapState::kDriven) Release(&heap);
       },
       &context);
 }

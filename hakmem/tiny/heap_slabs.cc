@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "hakmem/diag/check.h"
+#include "hakmem/tiny/mailbox.h"
 
 namespace hakmem::tiny {
 namespace {
@@ -10,7 +11,7 @@ namespace {
 using SlabPlace = Slab::Place;
 
 constinit AdoptionBoard<kClasses> board;
-constinit std::atomic<Slab*> mailboxes[kClasses] = {};
+constinit BasicMailbox<Slab> mailboxes[kClasses];
 
 void LinkFront(Slab*& head, Slab& slab) {
   slab.prev = nullptr;
@@ -30,13 +31,7 @@ bool HasBlocks(const OwnedSlab& owned) { return owned.HasFree() || owned.HasRemo
 // Posts a slab that nobody owns any more and that has blocks. It may be claimed, even retired, before it arrives there:
 // whoever takes it has to claim it.
 void Post(Slab& slab, unsigned size_class) {
-  Slab* expected = nullptr;
-  // Release and acquire are not needed: a name is passed on, and the claim orders what is behind it.
-  if (mailboxes[size_class].load(std::memory_order_relaxed) == nullptr &&
-      mailboxes[size_class].compare_exchange_strong(expected, &slab, std::memory_order_relaxed)) {  // as above
-    return;
-  }
-  board.Post(size_class, &slab.adoption());
+  if (!mailboxes[size_class].Post(&slab)) board.Post(size_class, &slab.adoption());
 }
 
 }  // namespace
@@ -114,10 +109,7 @@ void ReleaseOrPlace(Heap& heap, OwnedSlab owned) {
   if (has_blocks) Post(slab, c);
 }
 
-Slab* TakeFromMailbox(unsigned size_class) {
-  if (mailboxes[size_class].load(std::memory_order_relaxed) == nullptr) return nullptr;  // a look
-  return mailboxes[size_class].exchange(nullptr, std::memory_order_relaxed);             // a name: the claim orders
-}
+Slab* TakeFromMailbox(unsigned size_class) { return mailboxes[size_class].Take(); }
 
 Slab* TakeFromBoard(unsigned size_class) {
   AdoptionNode* node = board.Take(size_class);

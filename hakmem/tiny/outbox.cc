@@ -19,13 +19,9 @@ static_assert(HeapRest::kOutboxEntries == 64);  // bits of outbox_used
 // Puts a slab, whose notified bit the caller has set, into the inbox of its owner.
 void Notify(HeapId owner_id, Slab& slab) {
   Heap* owner = heap_pool::ById(owner_id);
-  Slab* head = owner->inbox.load(std::memory_order_relaxed);  // a look: the exchange decides
-  do {
-    slab.inbox_next = head;
-    // Release: the link is visible to who takes the inbox. Sequentially consistent with the state's load below: either
-    // we see the heap pooled, or who pools it sees this slab.
-  } while (!owner->inbox.compare_exchange_weak(head, &slab, std::memory_order_seq_cst, std::memory_order_relaxed));
-  if (owner->state.load(std::memory_order_seq_cst) == Heap::State::kPooled) TidyPooled(owner);
+  owner->inbox.Put(&slab);
+  // Either we see the heap pooled, or who pools it sees this slab.
+  if (owner->state.IsPooled()) TidyPooled(owner);
 }
 
 void PushEntry(Heap& heap, unsigned index) {

@@ -103,7 +103,7 @@ Block* FromSources(Heap& heap, unsigned c, bool* clean) {
     if (Block* block = TryCandidate(heap, *slab, c, clean)) return block;
   }
   // What the inbox brings goes to the front of the bench.
-  if (heap.inbox.load(std::memory_order_relaxed) != nullptr) {  // a look: ReadInbox orders
+  if (!heap.inbox.LooksEmpty()) {
     ReadInbox(heap);
     if (Slab* slab = heap.rest->bench[c]; slab != nullptr) {
       if (Block* block = TryCandidate(heap, *slab, c, clean)) return block;
@@ -257,8 +257,7 @@ void GiveBackLists(Heap& heap) {
 }
 
 void ReadInbox(Heap& heap) {
-  // Acquire: the links, and the blocks that the notifiers pushed.
-  Slab* slab = heap.inbox.exchange(nullptr, std::memory_order_acquire);
+  Slab* slab = heap.inbox.TakeAll();
   while (slab != nullptr) {
     Slab* next = slab->inbox_next;
     std::optional<OwnedSlab> owned = OwnedSlab::Claim(*slab, heap.who);

@@ -89,8 +89,7 @@ void StopDriving(Heap& heap) {
 // Puts a heap into the pool. A push that came too late for Empty, and too early to see the heap pooled, is read here.
 void PutIntoPool(Heap* heap) {
   heap_pool::Release(heap);
-  // Sequentially consistent: see Notify.
-  if (heap->inbox.load(std::memory_order_seq_cst) != nullptr) TidyPooled(heap);
+  if (!heap->inbox.IsEmpty()) TidyPooled(heap);
 }
 
 void EndThread(void* value) {
@@ -146,7 +145,7 @@ void PrepareThreadExit() { has_exit_key = pthread_key_create(&exit_key, EndThrea
 
 void TidyPooled(Heap* heap) {
   // Again while pushes come in between: each round reads the inbox whole.
-  while (heap->inbox.load(std::memory_order_seq_cst) != nullptr && heap_pool::AcquirePooled(heap)) {  // see Notify
+  while (!heap->inbox.IsEmpty() && heap_pool::AcquirePooled(heap)) {
     SetBusy(*heap, true);
     Empty(*heap);
     StopDriving(*heap);
@@ -171,7 +170,7 @@ void TidyAllPooled() {
 void RepairAfterFork(Heap& heap) {
   // A notifier that is gone may have set a notified bit without linking the slab: every notified slab counts as seen,
   // linked or not.
-  heap.inbox.store(nullptr, std::memory_order_relaxed);  // nobody else notifies in a child that has one thread yet
+  heap.inbox.Forget();
   ForEachOwned(heap, [&](OwnedSlab owned) {
     if (owned.slab().PeekRemote().notified) owned.Acknowledge();
     Settle(heap, std::move(owned));
