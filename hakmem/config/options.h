@@ -27,7 +27,7 @@ enum class OnError : uint64_t {
   X(Number, tiny_fast_cap,  TINY_FAST_CAP,  1024, 0, 1024, "most blocks in one free list of a thread; 0 caches none") \
   X(Number, tiny_ss_adopt,  TINY_SS_ADOPT,  1,    0, 1, "slabs of exited threads go to whoever needs or frees into them; 0 keeps them for the next new thread") \
   X(Number, purge_delay_ms, PURGE_DELAY_MS, 500,  0, 3600000, "how long idle memory stays before it is given back; 0 gives back at once") \
-  X(Number, idle_keep,      IDLE_KEEP,      8388608, 0, INT64_MAX, "bytes of idle memory that a burst leaves behind without an immediate purge") \
+  X(Number, idle_keep,      IDLE_KEEP,      4194304, 0, INT64_MAX, "bytes of idle memory that a burst leaves behind without an immediate purge") \
   X(Number, background,     BACKGROUND,     0,    0, 1, "1 starts a helper thread that gives idle memory back while the program sleeps") \
   X(Number, huge_pages,     HUGE_PAGES,     1,    0, 2, "transparent huge pages: 0 none, 1 where a block or a large heap fills them, 2 for all memory") \
   X(Number, memory_limit,   MEMORY_LIMIT,   0,    0, INT64_MAX, "most bytes that may be mapped for blocks; more fails with ENOMEM; 0 for no limit") \

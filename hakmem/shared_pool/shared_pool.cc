@@ -17,8 +17,8 @@ namespace {
 
 // The LRU holds at most this much idle memory; what is beyond goes to the page arena, where larger blocks find it, too.
 constexpr size_t kLruBytes = size_t{8} << 20;
-// A process with this many superslabs gets huge pages for further ones: what a superslab that is partly used then costs
-// is little beside the rest.
+// A process with this many superslabs gets huge pages for further ones of dense heaps: what a superslab that is partly
+// costs is little beside the rest.
 constexpr uint64_t kHugeFrom = 4;
 // How many superslabs stage 2 looks at before it asks for another one.
 constexpr int kMaxLooked = 256;
@@ -169,7 +169,7 @@ void TryIdle(Superslab& superslab) {
 }
 
 // A superslab whose slots nobody else can take yet; nullptr without memory.
-Superslab* NewSuperslab() {
+Superslab* NewSuperslab(bool dense) {
   {
     LockHolder hold(lock);
     if (Superslab* recent = lru_first; recent != nullptr) {
@@ -208,7 +208,7 @@ Superslab* NewSuperslab() {
   }
   if (dirty) g_idle.AddIdle(kSuperslabSize, os::NowMs());
   const uint64_t others = superslabs_now.fetch_add(1, std::memory_order_relaxed);  // a count
-  arena::SetHugePages(base, 1, others >= kHugeFrom);
+  arena::SetHugePages(base, 1, dense && others >= kHugeFrom);
   superslabs_mapped.fetch_add(1, std::memory_order_relaxed);  // a count
   Count(kStage3New);
   return superslab;
@@ -333,7 +333,7 @@ std::optional<OwnedSlab> Acquire(Cache& cache, const Claimant& who, unsigned siz
     Count(kStage2);
     return SetUpUnused(cache, *slab, who, size_class);
   }
-  Superslab* superslab = NewSuperslab();
+  Superslab* superslab = NewSuperslab(cache.dense);
   if (superslab == nullptr) return std::nullopt;
   OwnedSlab owned = SetUpUnused(cache, superslab->slabs[0], who, size_class);
   GiveUnused(*superslab, ~BitsOf(0, span));

@@ -28,6 +28,9 @@ struct Cache {
   Slab* last_released = nullptr;
   SlotValue last_value;
   Superslab* hot = nullptr;
+  // The heap holds many slabs of each class, all but one of which are used from end to end: a superslab that it asks
+  // for may be a huge page.
+  bool dense = false;
 };
 
 // A slab for `size_class`, set up, empty and owned by `who`. Nothing without memory.

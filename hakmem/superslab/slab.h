@@ -78,7 +78,7 @@ class Slab {
 
  public:
   // Where its owner keeps it; the owner's alone.
-  enum class Place : uint8_t { kNowhere, kBound, kBench, kFull };
+  enum class Place : uint8_t { kNowhere, kBound, kBench, kUncarved, kFull };
   alignas(64) Slab* prev = nullptr;
   Slab* next = nullptr;
   Place place = Place::kNowhere;

@@ -87,7 +87,9 @@ struct alignas(64) HeapRest {
   size_t outbox_bytes;   // in all entries
   OutboxEntry outbox[kOutboxEntries];
   Slab* bound[kClasses - 1 - kSteppedClasses];
-  Slab* bench[kClasses];           // own slabs with free blocks, linked both ways
+  Slab*
+      uncarved[kClasses];  // own slabs without free blocks, but with memory that was never handed out, linked both ways
+  Slab* bench[kClasses];   // own slabs with free blocks, linked both ways
   Slab* hot[kListedClasses];       // the slab that blocks went back to last
   Block* batches[kListedClasses];  // lists set aside; the second word of a list's first block links to the next list
   uint8_t batch_count[kListedClasses];

@@ -26,7 +26,16 @@ void Unlink(Slab*& head, Slab& slab) {
   slab.prev = slab.next = nullptr;
 }
 
-bool HasBlocks(const OwnedSlab& owned) { return owned.HasFree() || owned.HasRemote() || owned.HasUncarved(); }
+bool HasFreed(const OwnedSlab& owned) { return owned.HasFree() || owned.HasRemote(); }
+
+// The list of a place, of slabs of a class.
+Slab*& ListOf(Heap& heap, SlabPlace place, unsigned size_class) {
+  switch (place) {
+    case SlabPlace::kBench: return heap.rest->bench[size_class];
+    case SlabPlace::kUncarved: return heap.rest->uncarved[size_class];
+    default: return heap.rest->full;
+  }
+}
 
 // Posts a slab that nobody owns any more and that has blocks. It may be claimed, even retired, before it arrives there:
 // whoever takes it has to claim it.
@@ -42,8 +51,7 @@ void Unplace(Heap& heap, const OwnedSlab& owned) {
   switch (slab.place) {
     case SlabPlace::kNowhere: return;
     case SlabPlace::kBound: heap.bound(c) = nullptr; break;
-    case SlabPlace::kBench: Unlink(heap.rest->bench[c], slab); break;
-    case SlabPlace::kFull: Unlink(heap.rest->full, slab); break;
+    default: Unlink(ListOf(heap, slab.place, c), slab);
   }
   slab.place = SlabPlace::kNowhere;
   --heap.slabs;
@@ -52,10 +60,12 @@ void Unplace(Heap& heap, const OwnedSlab& owned) {
 
 void Place(Heap& heap, const OwnedSlab& owned) {
   Slab& slab = owned.slab();
-  const SlabPlace wanted = HasBlocks(owned) ? SlabPlace::kBench : SlabPlace::kFull;
-  if (slab.place == wanted || (slab.place == SlabPlace::kBound && wanted == SlabPlace::kBench)) return;
+  const SlabPlace wanted = HasFreed(owned)       ? SlabPlace::kBench
+                           : owned.HasUncarved() ? SlabPlace::kUncarved
+                                                 : SlabPlace::kFull;
+  if (slab.place == wanted || (slab.place == SlabPlace::kBound && wanted != SlabPlace::kFull)) return;
   Unplace(heap, owned);
-  LinkFront(wanted == SlabPlace::kBench ? heap.rest->bench[slab.size_class()] : heap.rest->full, slab);
+  LinkFront(ListOf(heap, wanted, slab.size_class()), slab);
   slab.place = wanted;
   ++heap.slabs;
 }
@@ -100,7 +110,7 @@ void Settle(Heap& heap, OwnedSlab owned) {
 void ReleaseOrPlace(Heap& heap, OwnedSlab owned) {
   Slab& slab = owned.slab();
   const unsigned c = slab.size_class();
-  const bool has_blocks = HasBlocks(owned);
+  const bool has_blocks = HasFreed(owned) || owned.HasUncarved();
   Unplace(heap, owned);
   if (!owned.Release()) {
     Place(heap, owned);

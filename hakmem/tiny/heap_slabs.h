@@ -1,5 +1,6 @@
 // Where a heap keeps the slabs that it owns: bound (refill takes from it first), on the bench of its class (has free
-// blocks), or full (has none). Each owned slab that is in use is in exactly one of these places.
+// blocks), uncarved (has none, but memory that was never handed out), or full. Each owned slab that is in use is in
+// exactly one of these places.
 #ifndef HAKMEM_TINY_HEAP_SLABS_H_
 #define HAKMEM_TINY_HEAP_SLABS_H_
 
@@ -10,7 +11,7 @@ namespace hakmem::tiny {
 // Takes the slab out of its place, if it is in one.
 void Unplace(Heap& heap, const OwnedSlab& owned);
 
-// Puts the slab on the bench or among the full ones, by what it has; a bound slab stays bound while it has blocks.
+// Puts the slab in its place by what it has; a bound slab stays bound while it has anything.
 void Place(Heap& heap, const OwnedSlab& owned);
 
 // Makes the slab the bound one of its class; the one bound before is placed.
@@ -39,6 +40,7 @@ void ForEachOwned(Heap& heap, Visit visit) {
   for (unsigned c = 1; c < kClasses; ++c) {
     visit_list(heap.bound(c));
     visit_list(heap.rest->bench[c]);
+    visit_list(heap.rest->uncarved[c]);
   }
   visit_list(heap.rest->full);
 }

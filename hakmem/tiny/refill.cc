@@ -15,8 +15,10 @@ namespace {
 constexpr size_t kListBytes = size_t{32} << 10;
 constexpr size_t kBatchBytes = size_t{128} << 10;
 // What a heap sets aside in all classes together.
-constexpr size_t kAllBatchesBytes = size_t{1} << 20;
+constexpr size_t kAllBatchesBytes = size_t{512} << 10;
 constexpr uint8_t kMaxBatches = 8;
+// A heap with so many slabs has, in the mean, more than one full slab of each class that lists serve.
+constexpr uint32_t kDenseSlabs = 128;
 // Balance looks at the clock; once in so many refills is enough.
 constexpr uint32_t kRefillsPerBalance = 64;
 
@@ -98,8 +100,16 @@ Block* TryCandidate(Heap& heap, Slab& slab, unsigned size_class, bool* clean) {
   return nullptr;
 }
 
+// Whether the heap's own `slab` holds blocks that were freed.
+bool HoldsFreed(const Heap& heap, Slab& slab) {
+  const std::optional<OwnedSlab> owned = OwnedSlab::Claim(slab, heap.who);
+  return owned && (owned->HasFree() || owned->HasRemote());
+}
+
+// Blocks that were freed come first, wherever they are: they are in the cache, or at least resident. Memory that was
+// never handed out comes last.
 Block* FromSources(Heap& heap, unsigned c, bool* clean) {
-  if (Slab* slab = heap.bound(c); slab != nullptr) {
+  if (Slab* slab = heap.bound(c); slab != nullptr && HoldsFreed(heap, *slab)) {
     if (Block* block = TryCandidate(heap, *slab, c, clean)) return block;
   }
   // What the inbox brings goes to the front of the bench.
@@ -133,6 +143,13 @@ Block* FromSources(Heap& heap, unsigned c, bool* clean) {
   while (Slab* slab = TakeFromBoard(c)) {
     if (Block* block = TryCandidate(heap, *slab, c, clean)) return block;
   }
+  if (Slab* slab = heap.bound(c); slab != nullptr) {
+    if (Block* block = TryCandidate(heap, *slab, c, clean)) return block;
+  }
+  while (Slab* slab = heap.rest->uncarved[c]) {
+    if (Block* block = TryCandidate(heap, *slab, c, clean)) return block;
+  }
+  heap.pool_cache.dense = heap.slabs >= kDenseSlabs;
   std::optional<OwnedSlab> fresh = pool::Acquire(heap.pool_cache, heap.who, c);
   if (!fresh) return nullptr;
   return TryCandidate(heap, fresh->slab(), c, clean);
