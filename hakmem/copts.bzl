@@ -2,16 +2,18 @@
 
 load("@rules_cc//cc:defs.bzl", "cc_library")
 
-# Warnings are errors in our own code only.
+# Errors in this tree (.bazelrc), and nobody's where hakmem is a part of somebody else's build.
 HAKMEM_WARNINGS = [
     "-Wall",
     "-Wextra",
-    "-Wthread-safety",
-    "-Werror",
-]
+] + select({
+    "@rules_cc//cc/compiler:clang": ["-Wthread-safety"],
+    "//conditions:default": [],
+})
 
 # The allocator itself: no C++ runtime, nothing visible but the interface, one initial-exec thread-local pointer.
 HAKMEM_COPTS = HAKMEM_WARNINGS + [
+    "-std=c++20",
     "-fPIC",
     "-fno-exceptions",
     "-fno-rtti",
@@ -30,6 +32,11 @@ def hakmem_library(name, **kwargs):
         # Bazel's toolchain keeps frame pointers, which profilers like; the hit paths can do without.
         copts = HAKMEM_COPTS + select({
             "//:release": ["-fomit-frame-pointer"],
+            "//conditions:default": [],
+        }),
+        # For whoever includes a header of the rooms as well, so that all agree on what the build checks.
+        defines = select({
+            "//:release": ["HAKMEM_BUILD_RELEASE=1"],
             "//conditions:default": [],
         }),
         linkstatic = 1,
