@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "hakmem/api/background.h"
+#include "hakmem/api/block_events.h"
 #include "hakmem/api/startup.h"
 #include "hakmem/diag/check.h"
 #include "hakmem/large/huge.h"
@@ -62,7 +63,12 @@ Region* LiveRegion(const char* where, const void* p) {
         ReportFault(Fault::kDoubleFree, where, p, "its slab is not in use any more");
         return nullptr;
       }
-      if (slab.IsBlockStart(p)) return region;
+      if (slab.IsBlockStart(p)) {
+        if constexpr (kTrackBlocks) {
+          if (!tiny::CheckLive(where, slab, p)) return nullptr;
+        }
+        return region;
+      }
       ReportFault(Fault::kInteriorPointer, where, p, "");
       return nullptr;
     }
@@ -77,18 +83,35 @@ size_t SizeIn(const Region* region, const void* p) {
   return static_cast<Superslab*>(const_cast<Region*>(region))->SlabAt(p).block_size();
 }
 
-// Moves a block to a new one of `size` bytes, of which `copy` are kept.
-void* Move(void* p, size_t size, size_t copy) {
-  void* to = Malloc(size);
+// Moves a block to a new one of `size` bytes, of which `copy` are kept. `caller` is what the debug ring notes, nullptr
+// while it is off.
+void* Move(void* p, size_t size, size_t copy, const void* caller) {
+  void* to = caller == nullptr ? Malloc(size) : MallocSlowFor(size, caller);
   if (to == nullptr) return nullptr;
   memcpy(to, p, copy);
-  Free(p);
+  if (caller == nullptr) {
+    Free(p);
+  } else if (!kTrackBlocks || tiny::MarkFreed("realloc", p)) {
+    FreeSlowFor(p, caller);
+  }
   return to;
 }
 
 }  // namespace
 
-HAK_NOINLINE void* MallocSlow(size_t size) { return Allocate(size, false); }
+void* MallocSlowFor(size_t size, const void* caller) {
+  void* p = Allocate(size, false);
+  block_events::Allocated(p, size, caller);
+  return p;
+}
+HAK_NOINLINE void* MallocSlow(size_t size) { return MallocSlowFor(size, HAK_CALLER()); }
+
+// Out of line, so that the hit path saves no register for it.
+HAK_NOINLINE void* CallocSlow(size_t total) {
+  void* p = Allocate(total, true);
+  block_events::Allocated(p, total, HAK_CALLER());
+  return p;
+}
 
 void* Calloc(size_t count, size_t size) {
   size_t total;
@@ -98,20 +121,13 @@ void* Calloc(size_t count, size_t size) {
     if constexpr (kTrackBlocks) tiny::MarkLive(p);
     return p;
   }
-  return Allocate(total, true);
+  return CallocSlow(total);
 }
 
-void* Realloc(void* p, size_t size) {
-  if (p == nullptr) return Malloc(size);
-  if (size == 0) {
-    Free(p);
-    return nullptr;
-  }
-  if (HAK_UNLIKELY(size > kMaxSize)) return NoMemory();
-  if constexpr (!kTrackBlocks) {
-    const size_t own = tiny::OwnBlockSize(p);
-    if (HAK_LIKELY(size <= own && size >= own / 2)) return p;
-  }
+namespace {
+
+// `caller` is what the debug ring notes, nullptr while it is off.
+void* Resize(void* p, size_t size, const void* caller) {
   Region* region = LiveRegion("realloc", p);
   if (HAK_UNLIKELY(region == nullptr)) return NoMemory();
   const size_t have = SizeIn(region, p);
@@ -123,9 +139,40 @@ void* Realloc(void* p, size_t size) {
   } else if (size <= have && size >= have / 2) {
     return p;
   }
-  void* moved = Move(p, size, size < have ? size : have);
+  void* moved = Move(p, size, size < have ? size : have, caller);
   // Programs do not expect a block that shrinks to fail.
   return HAK_UNLIKELY(moved == nullptr) && size <= have ? p : moved;
+}
+
+HAK_COLD void* ReallocNoted(void* p, size_t size, const void* caller) {
+  const Slab* slab = address_map::SlabOf(p);
+  if (slab != nullptr && slab->IsBlockStart(p) && !tiny::CheckLive("realloc", *slab, p)) return NoMemory();
+  void* to = Resize(p, size, caller);
+  // All else was noted as a malloc and a free.
+  if (to != nullptr && (to == p || slab == nullptr)) block_events::WriteResized(p, to, size, caller);
+  return to;
+}
+
+}  // namespace
+
+HAK_NOINLINE void* ReallocSlow(void* p, size_t size) {
+  if (ring::On()) return ReallocNoted(p, size, HAK_CALLER());
+  return Resize(p, size, nullptr);
+}
+
+void* Realloc(void* p, size_t size) {
+  if (p == nullptr) return Malloc(size);
+  if (size == 0) {
+    Free(p);
+    return nullptr;
+  }
+  if (HAK_UNLIKELY(size > kMaxSize)) return NoMemory();
+  if constexpr (!kTrackBlocks) {
+    // Not taken while the debug ring is on: its heaps have no tags.
+    const size_t own = tiny::OwnBlockSize(p);
+    if (HAK_LIKELY(size <= own && size >= own / 2)) return p;
+  }
+  return ReallocSlow(p, size);
 }
 
 void* Reallocarray(void* p, size_t count, size_t size) {
@@ -134,8 +181,9 @@ void* Reallocarray(void* p, size_t count, size_t size) {
   return Realloc(p, total);
 }
 
-void* AllocateAligned(size_t alignment, size_t size) {
-  if (alignment <= kMinBlock) return Malloc(size);
+namespace {
+
+void* NewAligned(size_t alignment, size_t size) {
   if (size > kMaxSize || alignment > kMaxSize - size) return NoMemory();
   startup::Ensure();
   // Slabs start at multiples of 64 KiB, so the blocks of a class whose size is a multiple of the alignment are aligned.
@@ -153,12 +201,23 @@ void* AllocateAligned(size_t alignment, size_t size) {
   return p != nullptr ? p : NoMemory();
 }
 
+}  // namespace
+
+void* AllocateAlignedFor(size_t alignment, size_t size, const void* caller) {
+  if (alignment <= kMinBlock) return Malloc(size);
+  void* p = NewAligned(alignment, size);
+  block_events::Allocated(p, size, caller);
+  return p;
+}
+
+void* AllocateAligned(size_t alignment, size_t size) { return AllocateAlignedFor(alignment, size, HAK_CALLER()); }
+
 void* AlignedAlloc(size_t alignment, size_t size) {
   if (!IsPowerOfTwo(alignment)) {
     errno = EINVAL;
     return nullptr;
   }
-  return AllocateAligned(alignment, size);
+  return AllocateAlignedFor(alignment, size, HAK_CALLER());
 }
 
 void* Memalign(size_t alignment, size_t size) {
@@ -168,30 +227,30 @@ void* Memalign(size_t alignment, size_t size) {
   }
   size_t power = kMinBlock;
   while (power < alignment) power <<= 1;
-  return AllocateAligned(power, size);
+  return AllocateAlignedFor(power, size, HAK_CALLER());
 }
 
 int PosixMemalign(void** out, size_t alignment, size_t size) {
   if (!IsPowerOfTwo(alignment) || alignment % sizeof(void*) != 0) return EINVAL;
   const int saved = errno;
-  void* p = AllocateAligned(alignment, size);
+  void* p = AllocateAlignedFor(alignment, size, HAK_CALLER());
   errno = saved;
   if (p == nullptr) return ENOMEM;
   *out = p;
   return 0;
 }
 
-void* Valloc(size_t size) { return AllocateAligned(os::PageSize(), size); }
+void* Valloc(size_t size) { return AllocateAlignedFor(os::PageSize(), size, HAK_CALLER()); }
 
 void* Pvalloc(size_t size) {
   const size_t page = os::PageSize();
   if (size > kMaxSize - page) return NoMemory();
   const size_t rounded = (size + page - 1) & ~(page - 1);
-  return AllocateAligned(page, rounded == 0 ? page : rounded);
+  return AllocateAlignedFor(page, rounded == 0 ? page : rounded, HAK_CALLER());
 }
 
-HAK_NOINLINE void FreeSlow(void* p) {
-  if (p == nullptr) return;
+void FreeSlowFor(void* p, const void* caller) {
+  if (p == nullptr || !block_events::Freed(p, caller)) return;
   Region* region = address_map::RegionOf(p);
   // Relaxed: RegionOf orders.
   if (region != nullptr && region->kind.load(std::memory_order_relaxed) == Region::Kind::kSuperslab) {
@@ -206,6 +265,8 @@ HAK_NOINLINE void FreeSlow(void* p) {
   background::StartIfWanted();
   huge::Free(p, region);
 }
+
+HAK_NOINLINE void FreeSlow(void* p) { FreeSlowFor(p, HAK_CALLER()); }
 
 void FreeSized(void* p, size_t size) {
   if (p == nullptr) return;

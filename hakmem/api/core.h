@@ -16,8 +16,14 @@ namespace hakmem::core {
 
 // Off the hit paths. Null with errno ENOMEM on failure.
 void* MallocSlow(size_t size);
+// For those who do not jump here: `caller` is the address in the program that the debug ring is to name.
+void* MallocSlowFor(size_t size, const void* caller);
+void* AllocateAlignedFor(size_t alignment, size_t size, const void* caller);
+void FreeSlowFor(void* p, const void* caller);
 void* Calloc(size_t count, size_t size);
+void* CallocSlow(size_t total);
 void* Realloc(void* p, size_t size);
+void* ReallocSlow(void* p, size_t size);
 void* Reallocarray(void* p, size_t count, size_t size);
 // `alignment` is a power of two.
 void* AllocateAligned(size_t alignment, size_t size);

@@ -4,6 +4,7 @@
 
 #include "hakmem/api/core.h"
 #include "hakmem/api/statistics.h"
+#include "hakmem/diag/ring.h"
 
 #define HAK_STRING_OF(x) #x
 #define HAK_STRING(x) HAK_STRING_OF(x)
@@ -34,6 +35,8 @@ size_t hak_usable_size(const void* ptr) noexcept { return core::UsableSize(ptr);
 int hak_owns(const void* ptr) noexcept { return core::Owns(ptr) ? 1 : 0; }
 int hak_trim(size_t keep) noexcept { return core::Trim(keep) ? 1 : 0; }
 void hak_stats_print(int fd, int as_json) noexcept { hakmem::PrintStatistics(fd, as_json != 0); }
+
+int hak_ring_dump(int fd) noexcept { return hakmem::ring::Dump(fd) ? 1 : 0; }
 
 const char* hak_version(void) noexcept {
 #if defined(HAKMEM_BUILD_GUARD)

@@ -59,7 +59,7 @@ HAK_COLD void* RetryAligned(size_t alignment, size_t size) {
 }
 
 HAK_NOINLINE void* NewSlow(size_t size) {
-  void* p = core::MallocSlow(size);
+  void* p = core::MallocSlowFor(size, HAK_CALLER());
   return HAK_LIKELY(p != nullptr) ? p : RetryPlain(size);
 }
 
@@ -71,8 +71,8 @@ HAK_ALWAYS_INLINE void* New(size_t size) {
   return NewSlow(size);
 }
 
-void* NewAligned(size_t size, std::align_val_t alignment) {
-  void* p = core::AllocateAligned(static_cast<size_t>(alignment), size);
+HAK_ALWAYS_INLINE void* NewAligned(size_t size, std::align_val_t alignment) {
+  void* p = core::AllocateAlignedFor(static_cast<size_t>(alignment), size, HAK_CALLER());
   return HAK_LIKELY(p != nullptr) ? p : RetryAligned(static_cast<size_t>(alignment), size);
 }
 

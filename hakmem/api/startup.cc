@@ -6,6 +6,7 @@
 #include "hakmem/api/statistics.h"
 #include "hakmem/config/options.h"
 #include "hakmem/diag/report.h"
+#include "hakmem/diag/ring.h"
 #include "hakmem/large/huge.h"
 #include "hakmem/mmap_gate/mmap_gate.h"
 #include "hakmem/page_arena/page_arena.h"
@@ -77,6 +78,7 @@ void AfterForkInChild() HAK_NO_THREAD_SAFETY_ANALYSIS {
   pool::RepairAfterFork();
   heap_pool::AbandonOthersInChild(heap, tiny::RepairAfterFork);
   background::ForgetInChild();
+  ring::RepairAfterFork();
 }
 
 __attribute__((constructor(101))) void AtLoad() {
@@ -86,6 +88,14 @@ __attribute__((constructor(101))) void AtLoad() {
 
 __attribute__((destructor(101))) void AtExit() {
   if (g_options.stats != 0) PrintStatistics(ReportFd(), g_options.stats == 2);
+  if (g_options.ring != 0) ring::DumpToFile();
+}
+
+// A copy of an option's text, which is the environment's, in `buffer`.
+const char* Keep(const char* text, char* buffer, size_t size) {
+  if (text == nullptr) return nullptr;
+  Format(buffer, size) << text;
+  return buffer;
 }
 
 }  // namespace
@@ -97,13 +107,15 @@ void Initialize() {
   if (!os::IsSecure()) ParseOptions(Environment(), &options, ReportLine);
   // Programs that set their process title write over the environment's memory.
   static constinit char report_path[4096] = {};
-  if (options.report != nullptr) {
-    Format(report_path, sizeof(report_path)) << options.report;
-    options.report = report_path;
-  }
+  static constinit char ring_path[4096] = {};
+  options.report = Keep(options.report, report_path, sizeof(report_path));
+  options.ring_file = Keep(options.ring_file, ring_path, sizeof(ring_path));
+  // Every malloc and free is to be seen: none is served from a list.
+  if (options.ring != 0) options.tiny_fast_cap = 0;
   g_options = options;
   if (g_options.verbose != 0) PrintOptions(g_options, ReportLine);
   gate::OpenWindow(g_options.window != 0);
+  if (g_options.ring != 0) ring::Start(g_options.ring, gate::AllocateMetadata);
   tiny::PrepareThreadExit();
   g_done.store(true, std::memory_order_release);  // publishes all of the above
 }

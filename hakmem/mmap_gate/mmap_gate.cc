@@ -6,6 +6,7 @@
 
 #include "hakmem/config/options.h"
 #include "hakmem/diag/check.h"
+#include "hakmem/diag/ring.h"
 #include "hakmem/platform/os.h"
 
 namespace hakmem {
@@ -105,6 +106,7 @@ Outcome Commit(void* address, size_t size) {
   const os::MapResult r = os::Map(address, size, true);
   if (r.ptr != nullptr) {
     ApplyHugePagePolicy(address, size);
+    ring::Note(ring::Event::kMap, address, size);
     return Outcome::kDone;
   }
   Unbook(size);
@@ -126,12 +128,14 @@ void* MapOutside(size_t size, size_t alignment) {
   const size_t tail = start + padded - (aligned + size);
   if (tail != 0) os::Unmap(reinterpret_cast<void*>(aligned + size), tail);
   ApplyHugePagePolicy(reinterpret_cast<void*>(aligned), size);
+  ring::Note(ring::Event::kMap, reinterpret_cast<void*>(aligned), size);
   return reinterpret_cast<void*>(aligned);
 }
 
 void Unmap(void* address, size_t size) {
   AssertNoLockHeld();
   Unbook(size);
+  ring::Note(ring::Event::kUnmap, address, size);
   // A kernel out of areas (vm.max_map_count) may refuse to split one: the memory at least goes back.
   if (os::Unmap(address, size) != 0) os::Purge(address, size);
 }
@@ -139,6 +143,7 @@ void Unmap(void* address, size_t size) {
 bool Purge(void* address, size_t size) {
   AssertNoLockHeld();
   if (os::Purge(address, size) != 0) return false;
+  ring::Note(ring::Event::kPurge, address, size);
   purged_bytes.fetch_add(size, std::memory_order_relaxed);  // an amount
   return true;
 }

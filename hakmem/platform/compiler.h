@@ -8,6 +8,8 @@
 #define HAK_NOINLINE __attribute__((noinline))
 // A variable of this library's own: read without the indirection of one that another library might define.
 #define HAK_HIDDEN __attribute__((visibility("hidden")))
+// The address to which the function returns that this stands in.
+#define HAK_CALLER() __builtin_extract_return_addr(__builtin_return_address(0))
 #define HAK_COLD __attribute__((noinline, cold))
 
 // Code that reads or writes memory which the address sanitizer holds for poisoned: the link words inside free blocks.

@@ -60,6 +60,12 @@ int Enter(Call call) {
   return 0;
 }
 
+uint64_t NsOf(clockid_t clock) {
+  timespec now;
+  clock_gettime(clock, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1000000000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
 MapResult ToMapResult(intptr_t result) {
   if (Failed(result)) return {nullptr, static_cast<int>(-result)};
   return {reinterpret_cast<void*>(result), 0};
@@ -117,6 +123,9 @@ size_t PageSize() {
   return size;
 }
 
+uint64_t NowNs() { return NsOf(CLOCK_MONOTONIC); }
+uint64_t UnixNs() { return NsOf(CLOCK_REALTIME); }
+
 uint64_t NowMs() {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
@@ -149,12 +158,40 @@ int OpenForReport(const char* path) {
   return static_cast<int>(Syscall(SYS_openat, AT_FDCWD, AsLong(path), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
 }
 
+int OpenForDump(const char* path) {
+  return static_cast<int>(Syscall(SYS_openat, AT_FDCWD, AsLong(path),
+                                  O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644));
+}
+
 int OpenForRead(const char* path) {
   return static_cast<int>(Syscall(SYS_openat, AT_FDCWD, AsLong(path), O_RDONLY | O_CLOEXEC));
 }
 
 intptr_t Read(int fd, void* buffer, size_t size) { return Syscall(SYS_read, fd, AsLong(buffer), size); }
 void Close(int fd) { Syscall(SYS_close, fd); }
+
+FileMapping MapFile(const char* path) {
+  // Non-blocking: a pipe or a device of that name is not waited for.
+  const intptr_t fd = Syscall(SYS_openat, AT_FDCWD, AsLong(path), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  if (Failed(fd)) return {nullptr, 0, static_cast<int>(-fd)};
+  FileMapping file = {nullptr, 0, EINVAL};
+  // fstat(2), whose structure differs between machines, would tell the size as well.
+  const intptr_t size = Syscall(SYS_lseek, fd, 0, SEEK_END);
+  if (size > 0) {
+    const intptr_t address = Syscall(SYS_mmap, 0, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (Failed(address)) {
+      file.error = static_cast<int>(-address);
+    } else {
+      file = {reinterpret_cast<const char*>(address), static_cast<size_t>(size), 0};
+    }
+  }
+  Close(static_cast<int>(fd));
+  return file;
+}
+
+void UnmapFile(const FileMapping& file) {
+  if (file.data != nullptr) Syscall(SYS_munmap, AsLong(file.data), static_cast<long>(file.size));
+}
 void Yield() { Syscall(SYS_sched_yield); }
 int ThreadId() { return static_cast<int>(Syscall(SYS_gettid)); }
 int ProcessId() { return static_cast<int>(Syscall(SYS_getpid)); }

@@ -45,6 +45,9 @@ size_t PageSize();
 
 // Milliseconds of CLOCK_MONOTONIC_COARSE.
 uint64_t NowMs();
+// Nanoseconds of CLOCK_MONOTONIC, and of CLOCK_REALTIME since 1970.
+uint64_t NowNs();
+uint64_t UnixNs();
 
 // futex(2), private: waits while `*word` equals `expected`; wakes `count` waiters.
 void FutexWait(std::atomic<uint32_t>* word, uint32_t expected);
@@ -56,10 +59,22 @@ bool Write(int fd, const char* data, size_t size);
 
 // open(2) of a file for appended output, created with mode 0644. Descriptor or -errno.
 int OpenForReport(const char* path);
+// open(2) of a file that is to be written anew. Does not wait for the reader of a pipe. Descriptor or -errno.
+int OpenForDump(const char* path);
 // open(2), read(2), close(2) for files of /proc. Descriptor, byte count or -errno.
 int OpenForRead(const char* path);
 intptr_t Read(int fd, void* buffer, size_t size);
 void Close(int fd);
+
+// A regular file mapped whole for reading, for reports that allocate nothing. nullptr, with errno in `error`, on
+// failure. UnmapFile takes it away. Neither is counted among the calls for memory.
+struct FileMapping {
+  const char* data;
+  size_t size;
+  int error;
+};
+[[nodiscard]] FileMapping MapFile(const char* path);
+void UnmapFile(const FileMapping& file);
 
 // sched_yield(2).
 void Yield();

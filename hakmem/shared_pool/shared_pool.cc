@@ -4,6 +4,7 @@
 
 #include "hakmem/config/options.h"
 #include "hakmem/diag/check.h"
+#include "hakmem/diag/ring.h"
 #include "hakmem/mmap_gate/mmap_gate.h"
 #include "hakmem/page_arena/idle_budget.h"
 #include "hakmem/page_arena/page_arena.h"
@@ -188,11 +189,12 @@ Superslab* NewSuperslab(bool dense) {
   }
   if (superslab == nullptr) {
     superslab = static_cast<Superslab*>(gate::AllocateMetadata(sizeof(Superslab), alignof(Superslab)));
-    if (superslab != nullptr && kTrackBlocks) {
+    const bool track = kTrackBlocks || ring::On();
+    if (superslab != nullptr && track) {
       superslab->live_bits =
           static_cast<std::atomic<uint64_t>*>(gate::AllocateMetadata(kLiveWords * sizeof(std::atomic<uint64_t>), 64));
     }
-    if (superslab == nullptr || (kTrackBlocks && superslab->live_bits == nullptr) || !registry.Add(superslab)) {
+    if (superslab == nullptr || (track && superslab->live_bits == nullptr) || !registry.Add(superslab)) {
       arena::Release(base, 1);
       return nullptr;
     }

@@ -2,8 +2,12 @@
 
 #include "hakmem/diag/check.h"
 #include "hakmem/superslab/address_map.h"
+#include "hakmem/superslab/slab_event.h"
 
 namespace hakmem {
+
+using ring::Event;
+
 namespace {
 
 uint32_t TagFor(const Claimant& who, unsigned size_class) {
@@ -35,8 +39,12 @@ std::optional<OwnedSlab> OwnedSlab::Claim(Slab& slab, const Claimant& who) {
   const HeapId owner = slab.owner();
   // Only the heap itself makes or ends its ownership, so this look is enough.
   if (owner == who.id) return OwnedSlab(slab);
-  if (owner != kNoHeap || !slab.remote_.Claim(who.id)) return std::nullopt;
+  if (owner != kNoHeap || !slab.remote_.Claim(who.id)) {
+    ring::Note(Event::kClaimRefused, slab, nullptr, slab.owner());
+    return std::nullopt;
+  }
   address_map::SetTags(slab, TagFor(who, slab.size_class()));
+  ring::Note(Event::kClaim, slab);
   return OwnedSlab(slab);
 }
 
@@ -58,6 +66,7 @@ OwnedSlab OwnedSlab::SetUp(Slab& slab, const Claimant& who, unsigned size_class,
   }
   slab.remote_.Reset(who.id);
   address_map::SetTags(slab, TagFor(who, size_class));
+  ring::Note(Event::kSetUp, slab);
   return OwnedSlab(slab);
 }
 
@@ -66,8 +75,12 @@ std::optional<OwnedSlab> OwnedSlab::PushRemote(Slab& slab, const Chain& chain, c
       slab.remote_.Push(HeadOf(slab, chain.first), static_cast<uint16_t>(chain.count), who.id,
                         [&](const RemoteState& old) { SetNext(chain.last, BlockOfHead(slab, old)); });
   *notify = kNoHeap;
+  ring::Note(Event::kRemotePush, slab, chain.first, chain.count);
   switch (result.outcome) {
-    case PushOutcome::kClaimed: address_map::SetTags(slab, TagFor(who, slab.size_class())); return OwnedSlab(slab);
+    case PushOutcome::kClaimed:
+      address_map::SetTags(slab, TagFor(who, slab.size_class()));
+      ring::Note(Event::kClaim, slab);
+      return OwnedSlab(slab);
     case PushOutcome::kNotify: *notify = result.owner; break;
     case PushOutcome::kQueued: break;
     case PushOutcome::kRefused:
@@ -93,6 +106,7 @@ uint32_t OwnedSlab::Acknowledge() {
 uint32_t OwnedSlab::TakeOver(const RemoteState& drained) {
   slab_->free_ = BlockOfHead(*slab_, drained);
   slab_->free_count_ = drained.count;
+  ring::Note(Event::kDrain, *slab_, slab_->free_, drained.count);
   return drained.count;
 }
 
@@ -173,6 +187,8 @@ bool OwnedSlab::Release() {
   // The tag goes first: once the slab is released somebody else's tag may stand there.
   const uint32_t tag = address_map::TagOfSlab(*slab_);
   address_map::SetTags(*slab_, address_map::kNoTag);
+  // Before it is true: the slab may have another life by the time it is written down.
+  ring::Note(Event::kRelease, *slab_);
   if (slab_->remote_.Release()) return true;
   address_map::SetTags(*slab_, tag);
   return false;
@@ -190,6 +206,7 @@ bool OwnedSlab::Retire() {
   }
   slab_->free_ = nullptr;
   slab_->free_count_ = 0;
+  ring::Note(Event::kRetire, *slab_);
   return true;
 }
 

@@ -45,4 +45,15 @@ bool MarkFreed(const char* where, const void* p) {
   return false;
 }
 
+bool IsLive(const Slab& slab, const void* p) {
+  const Bit bit = BitOf(slab, p);
+  return (bit.word->load(std::memory_order_relaxed) & bit.mask) != 0;  // the bit alone; orders nothing
+}
+
+bool CheckLive(const char* where, const Slab& slab, const void* p) {
+  if (IsLive(slab, p)) return true;
+  ReportFault(Fault::kDoubleFree, where, p, "");
+  return false;
+}
+
 }  // namespace hakmem::tiny

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "hakmem/diag/check.h"
+#include "hakmem/superslab/slab_event.h"
 #include "hakmem/tiny/heap_pool.h"
 #include "hakmem/tiny/heap_slabs.h"
 #include "hakmem/tiny/thread_heap.h"
@@ -35,6 +36,7 @@ void PushEntry(Heap& heap, unsigned index) {
   HeapId notify = kNoHeap;
   if (auto owned = OwnedSlab::PushRemote(slab, chain, heap.who, &notify)) {
     heap.counters.adopted.Add(1);
+    ring::Note(ring::Event::kAdopt, slab);
     Settle(heap, std::move(*owned));
   } else if (notify != kNoHeap) {
     heap.counters.notifications.Add(1);

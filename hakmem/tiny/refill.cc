@@ -5,10 +5,15 @@
 #include "hakmem/config/options.h"
 #include "hakmem/diag/check.h"
 #include "hakmem/superslab/address_map.h"
+#include "hakmem/superslab/slab_event.h"
 #include "hakmem/tiny/heap_slabs.h"
 #include "hakmem/tiny/outbox.h"
 
 namespace hakmem::tiny {
+
+using ring::Event;
+using ring::Source;
+
 namespace {
 
 // A free list holds at most this many bytes, and as many lists are set aside as hold about kBatchBytes.
@@ -73,7 +78,7 @@ Block* TakeBlocks(Heap& heap, OwnedSlab& owned, unsigned size_class, bool* clean
 }
 
 // The one function: claim, drain, bind and take; or give up again.
-Block* TryCandidate(Heap& heap, Slab& slab, unsigned size_class, bool* clean) {
+Block* TryCandidate(Heap& heap, Slab& slab, unsigned size_class, Source source, bool* clean) {
   const bool was_ours = slab.owner() == heap.who.id;
   std::optional<OwnedSlab> owned = OwnedSlab::Claim(slab, heap.who);
   if (!owned) {
@@ -86,7 +91,11 @@ Block* TryCandidate(Heap& heap, Slab& slab, unsigned size_class, bool* clean) {
       heap.counters.drained.Add(owned->Drain());
     }
     if (owned->HasFree() || owned->HasUncarved()) {
-      if (!was_ours) heap.counters.adopted.Add(1);
+      if (!was_ours) {
+        heap.counters.adopted.Add(1);
+        ring::Note(Event::kAdopt, slab);
+      }
+      ring::Note(Event::kRefill, slab, nullptr, static_cast<uint64_t>(source));
       Bind(heap, *owned);
       return TakeBlocks(heap, *owned, size_class, clean);
     }
@@ -110,13 +119,13 @@ bool HoldsFreed(const Heap& heap, Slab& slab) {
 // never handed out comes last.
 Block* FromSources(Heap& heap, unsigned c, bool* clean) {
   if (Slab* slab = heap.bound(c); slab != nullptr && HoldsFreed(heap, *slab)) {
-    if (Block* block = TryCandidate(heap, *slab, c, clean)) return block;
+    if (Block* block = TryCandidate(heap, *slab, c, Source::kBound, clean)) return block;
   }
   // What the inbox brings goes to the front of the bench.
   if (!heap.inbox.LooksEmpty()) {
     ReadInbox(heap);
     if (Slab* slab = heap.rest->bench[c]; slab != nullptr) {
-      if (Block* block = TryCandidate(heap, *slab, c, clean)) return block;
+      if (Block* block = TryCandidate(heap, *slab, c, Source::kInbox, clean)) return block;
     }
   }
   for (Slab*& entry : heap.rest->sticky) {
@@ -125,34 +134,34 @@ Block* FromSources(Heap& heap, unsigned c, bool* clean) {
     const RemoteState state = slab->PeekRemote();
     if (state.count == 0 || (state.owner != heap.who.id && state.owner != kNoHeap)) continue;  // a look
     entry = nullptr;
-    if (Block* block = TryCandidate(heap, *slab, c, clean)) return block;
+    if (Block* block = TryCandidate(heap, *slab, c, Source::kSticky, clean)) return block;
   }
   if (c <= kMaxListedClass) {
     if (Slab* slab = heap.rest->hot[c]; slab != nullptr) {
       heap.rest->hot[c] = nullptr;
-      if (Block* block = TryCandidate(heap, *slab, c, clean)) return block;
+      if (Block* block = TryCandidate(heap, *slab, c, Source::kHot, clean)) return block;
     }
   }
   // A bench slab without blocks after all leaves the bench, so this ends.
   while (Slab* slab = heap.rest->bench[c]) {
-    if (Block* block = TryCandidate(heap, *slab, c, clean)) return block;
+    if (Block* block = TryCandidate(heap, *slab, c, Source::kBench, clean)) return block;
   }
   if (Slab* slab = TakeFromMailbox(c); slab != nullptr) {
-    if (Block* block = TryCandidate(heap, *slab, c, clean)) return block;
+    if (Block* block = TryCandidate(heap, *slab, c, Source::kMailbox, clean)) return block;
   }
   while (Slab* slab = TakeFromBoard(c)) {
-    if (Block* block = TryCandidate(heap, *slab, c, clean)) return block;
+    if (Block* block = TryCandidate(heap, *slab, c, Source::kMmapGate, clean)) return block;
   }
   if (Slab* slab = heap.bound(c); slab != nullptr) {
-    if (Block* block = TryCandidate(heap, *slab, c, clean)) return block;
+    if (Block* block = TryCandidate(heap, *slab, c, Source::kBound, clean)) return block;
   }
   while (Slab* slab = heap.rest->uncarved[c]) {
-    if (Block* block = TryCandidate(heap, *slab, c, clean)) return block;
+    if (Block* block = TryCandidate(heap, *slab, c, Source::kUncarved, clean)) return block;
   }
   heap.pool_cache.dense = heap.slabs >= kDenseSlabs;
   std::optional<OwnedSlab> fresh = pool::Acquire(heap.pool_cache, heap.who, c);
   if (!fresh) return nullptr;
-  return TryCandidate(heap, fresh->slab(), c, clean);
+  return TryCandidate(heap, fresh->slab(), c, Source::kPool, clean);
 }
 
 // Puts a run of blocks of one slab back.

@@ -7,6 +7,7 @@
 
 #include "hakmem/config/options.h"
 #include "hakmem/diag/check.h"
+#include "hakmem/diag/ring.h"
 #include "hakmem/tiny/heap_pool.h"
 #include "hakmem/tiny/heap_slabs.h"
 #include "hakmem/tiny/outbox.h"
@@ -105,6 +106,7 @@ void EndThread(void* value) {
   StopDriving(*heap);
   SetBusy(*heap, false);
   PutIntoPool(heap);
+  ring::EndThread();
 }
 
 Heap* StartThread() {
@@ -138,7 +140,10 @@ HeapScope::~HeapScope() {
     StopDriving(*heap_);
   }
   SetBusy(*heap_, was_busy_);
-  if (HAK_UNLIKELY(borrowed_)) PutIntoPool(heap_);
+  if (HAK_UNLIKELY(borrowed_)) {
+    PutIntoPool(heap_);
+    ring::EndThread();
+  }
 }
 
 void PrepareThreadExit() { has_exit_key = pthread_key_create(&exit_key, EndThread) == 0; }

@@ -3,7 +3,8 @@
 // A program that preloads or links hakmem gets the standard names (malloc, free, ...) as well. These names work in
 // every build, also beside another malloc: blocks of the two must then not be mixed.
 //
-// Every function is thread-safe. None is async-signal-safe, as malloc(3) is not. Sizes and alignments are in bytes.
+// Every function is thread-safe. None is async-signal-safe unless it says so, as malloc(3) is not. Sizes and alignments
+// are in bytes.
 #ifndef HAKMEM_HAKMEM_H_
 #define HAKMEM_HAKMEM_H_
 
@@ -73,6 +74,10 @@ HAKMEM_PUBLIC int hak_trim(size_t keep) HAKMEM_NOEXCEPT;
 // Prints the statistics as text to file descriptor `fd`, or, when `as_json` is not 0, as one JSON object. Allocates
 // nothing.
 HAKMEM_PUBLIC void hak_stats_print(int fd, int as_json) HAKMEM_NOEXCEPT;
+
+// Writes the debug ring (HAKMEM_RING) of all threads to file descriptor `fd`, in the form that the flight tool reads. 1
+// when it was written whole; 0 when the ring is off or the file takes no more. Allocates nothing; async-signal-safe.
+HAKMEM_PUBLIC int hak_ring_dump(int fd) HAKMEM_NOEXCEPT;
 
 // The version and build, such as "hakmem 0.1.0 (release)". A static string.
 HAKMEM_PUBLIC const char* hak_version(void) HAKMEM_NOEXCEPT;
