@@ -36,16 +36,17 @@ uint32_t OwnedSlab::IndexOf(const Block* block) const {
 }
 
 std::optional<OwnedSlab> OwnedSlab::Claim(Slab& slab, const Claimant& who) {
+  ownership::CheckClaimant(slab, TokenHolder(who.id, who.driver));
   const HeapId owner = slab.owner();
   // Only the heap itself makes or ends its ownership, so this look is enough.
-  if (owner == who.id) return OwnedSlab(slab);
+  if (owner == who.id) return OwnedSlab(slab, who);
   if (owner != kNoHeap || !slab.remote_.Claim(who.id)) {
     ring::Note(Event::kClaimRefused, slab, nullptr, slab.owner());
     return std::nullopt;
   }
   address_map::SetTags(slab, TagFor(who, slab.size_class()));
   ring::Note(Event::kClaim, slab);
-  return OwnedSlab(slab);
+  return OwnedSlab(slab, who);
 }
 
 OwnedSlab OwnedSlab::SetUp(Slab& slab, const Claimant& who, unsigned size_class, bool clean) {
@@ -67,7 +68,7 @@ OwnedSlab OwnedSlab::SetUp(Slab& slab, const Claimant& who, unsigned size_class,
   slab.remote_.Reset(who.id);
   address_map::SetTags(slab, TagFor(who, size_class));
   ring::Note(Event::kSetUp, slab);
-  return OwnedSlab(slab);
+  return OwnedSlab(slab, who);
 }
 
 std::optional<OwnedSlab> OwnedSlab::PushRemote(Slab& slab, const Chain& chain, const Claimant& who, HeapId* notify) {
@@ -80,7 +81,7 @@ std::optional<OwnedSlab> OwnedSlab::PushRemote(Slab& slab, const Chain& chain, c
     case PushOutcome::kClaimed:
       address_map::SetTags(slab, TagFor(who, slab.size_class()));
       ring::Note(Event::kClaim, slab);
-      return OwnedSlab(slab);
+      return OwnedSlab(slab, who);
     case PushOutcome::kNotify: *notify = result.owner; break;
     case PushOutcome::kQueued: break;
     case PushOutcome::kRefused:
@@ -91,11 +92,13 @@ std::optional<OwnedSlab> OwnedSlab::PushRemote(Slab& slab, const Chain& chain, c
 }
 
 uint32_t OwnedSlab::Drain() {
+  AssertOwned("drain");
   HAK_ASSERT(slab_->free_count_ == 0);
   return TakeOver(slab_->remote_.Drain());
 }
 
 uint32_t OwnedSlab::Acknowledge() {
+  AssertOwned("acknowledgement");
   const bool take = slab_->free_count_ == 0;
   const RemoteState state = slab_->remote_.Acknowledge(take);
   HAK_ASSERT(state.notified);
@@ -111,6 +114,7 @@ uint32_t OwnedSlab::TakeOver(const RemoteState& drained) {
 }
 
 void OwnedSlab::Push(const Chain& chain) {
+  AssertOwned("push");
   SetNext(chain.last, slab_->free_);
   slab_->free_ = chain.first;
   slab_->free_count_ += chain.count;
@@ -118,6 +122,7 @@ void OwnedSlab::Push(const Chain& chain) {
 }
 
 Chain OwnedSlab::Pop() {
+  AssertOwned("pop");
   const Chain chain = {slab_->free_, nullptr, slab_->free_count_};
   slab_->free_ = nullptr;
   slab_->free_count_ = 0;
@@ -125,6 +130,7 @@ Chain OwnedSlab::Pop() {
 }
 
 Block* OwnedSlab::PopOne() {
+  AssertOwned("pop");
   Block* block = slab_->free_;
   if (block == nullptr) return nullptr;
   --slab_->free_count_;
@@ -137,6 +143,7 @@ bool OwnedSlab::HasUncarved() const {
 }
 
 Chain OwnedSlab::Carve(uint32_t most, bool* clean) {
+  AssertOwned("carve");
   *clean = false;
   if (slab_->carved_ == slab_->geometry().capacity) return Recarve();
   *clean = slab_->clean_;
@@ -183,6 +190,7 @@ uint32_t OwnedSlab::used() const {
 }
 
 bool OwnedSlab::Release() {
+  AssertOwned("release");
   HAK_ASSERT(slab_->place == Slab::Place::kNowhere);
   // The tag goes first: once the slab is released somebody else's tag may stand there.
   const uint32_t tag = address_map::TagOfSlab(*slab_);
@@ -195,6 +203,7 @@ bool OwnedSlab::Release() {
 }
 
 bool OwnedSlab::Retire() {
+  AssertOwned("retirement");
   const RemoteState state = slab_->PeekRemote();
   if (slab_->carved_ - slab_->purged_blocks_ - slab_->free_count_ != state.count) return false;
   // The tags go first, for the same reason as in Release.

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "hakmem/superslab/ownership.h"
 #include "hakmem/superslab/slab.h"
 
 namespace hakmem {
@@ -26,6 +27,7 @@ struct Claimant {
   HeapId id;
   uint32_t step_tag;
   uint32_t wide_tag;
+  [[no_unique_address]] HeapDriver driver = {};
 };
 inline constexpr uint32_t kTagStep = 2;
 
@@ -44,7 +46,7 @@ class [[nodiscard]] OwnedSlab {
   [[nodiscard]] static std::optional<OwnedSlab> PushRemote(Slab& slab, const Chain& chain, const Claimant& who,
                                                            HeapId* notify);
 
-  OwnedSlab(OwnedSlab&& other) noexcept : slab_(other.slab_) { other.slab_ = nullptr; }
+  OwnedSlab(OwnedSlab&& other) noexcept : slab_(other.slab_), holder_(other.holder_) { other.slab_ = nullptr; }
   OwnedSlab& operator=(OwnedSlab&&) = delete;
   OwnedSlab(const OwnedSlab&) = delete;
   OwnedSlab& operator=(const OwnedSlab&) = delete;
@@ -94,14 +96,21 @@ class [[nodiscard]] OwnedSlab {
   size_t PurgeFreePages();
 
  private:
-  explicit OwnedSlab(Slab& slab) : slab_(&slab) {}
+#if !defined(HAKMEM_BUILD_RELEASE)
+  friend class SeededFaults;  // tests: makes tokens that were not earned, see tiny/seeded_faults.h
+#endif
+
+  OwnedSlab(Slab& slab, const Claimant& who) : slab_(&slab), holder_(who.id, who.driver) {}
+  void AssertOwned(const char* what) const { ownership::Check(*slab_, holder_, what); }
   Block* BlockAt(uint32_t i) const;
   uint32_t IndexOf(const Block* block) const;
   Chain Recarve();
   uint32_t TakeOver(const RemoteState& drained);
 
   Slab* slab_;
+  [[no_unique_address]] TokenHolder holder_;
 };
+static_assert(kCheckOwnership || sizeof(OwnedSlab) == sizeof(Slab*));
 
 }  // namespace hakmem
 

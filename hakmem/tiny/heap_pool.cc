@@ -26,12 +26,14 @@ void Link(Heap* heap) HAK_REQUIRES(lock) {
   heap->pool_next = pooled;
   if (pooled != nullptr) pooled->pool_prev = heap;
   pooled = heap;
+  heap->who.driver.Stop();
   heap->state.SetPooled();
 }
 
 void Unlink(Heap* heap) HAK_REQUIRES(lock) {
   (heap->pool_prev != nullptr ? heap->pool_prev->pool_next : pooled) = heap->pool_next;
   if (heap->pool_next != nullptr) heap->pool_next->pool_prev = heap->pool_prev;
+  heap->who.driver.Start();
   heap->state.Set(HeapState::kDriven);
 }
 
@@ -89,6 +91,7 @@ Heap* Make() {
   const uint32_t wide_tag = TagOf(&heap->rest->free[0]);
   if (wide_tag == 0) step_tag = 0;
   heap->who = {id, step_tag, wide_tag};
+  heap->who.driver.Start();
   heap->state.Set(HeapState::kDriven);
   entry->store(heap, std::memory_order_release);  // publishes the heap as set up
   return heap;
@@ -155,8 +158,13 @@ void AbandonOthersInChild(Heap* survivor, void (*repair)(Heap& heap)) {
           heap.state.Set(HeapState::kOrphaned);
           return;
         }
+        heap.who.driver.Start();
         c.repair(heap);
-        if (state == HeapState::kDriven) Release(&heap);
+        if (state == HeapState::kDriven) {
+          Release(&heap);
+        } else {
+          heap.who.driver.Stop();
+        }
       },
       &context);
 }

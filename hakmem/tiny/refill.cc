@@ -8,6 +8,7 @@
 #include "hakmem/superslab/slab_event.h"
 #include "hakmem/tiny/heap_slabs.h"
 #include "hakmem/tiny/outbox.h"
+#include "hakmem/tiny/seeded_faults.h"
 
 namespace hakmem::tiny {
 
@@ -131,6 +132,7 @@ Block* FromSources(Heap& heap, unsigned c, bool* clean) {
   for (Slab*& entry : heap.rest->sticky) {
     Slab* slab = entry;
     if (slab == nullptr || slab->size_class() != c) continue;  // a look
+    if constexpr (kHasSeam) SeededFaults::At(SeededFaults::kSticky, heap, c, slab);
     const RemoteState state = slab->PeekRemote();
     if (state.count == 0 || (state.owner != heap.who.id && state.owner != kNoHeap)) continue;  // a look
     entry = nullptr;
@@ -139,17 +141,20 @@ Block* FromSources(Heap& heap, unsigned c, bool* clean) {
   if (c <= kMaxListedClass) {
     if (Slab* slab = heap.rest->hot[c]; slab != nullptr) {
       heap.rest->hot[c] = nullptr;
+      if constexpr (kHasSeam) SeededFaults::At(SeededFaults::kHot, heap, c, slab);
       if (Block* block = TryCandidate(heap, *slab, c, Source::kHot, clean)) return block;
     }
   }
   // A bench slab without blocks after all leaves the bench, so this ends.
   while (Slab* slab = heap.rest->bench[c]) {
+    if constexpr (kHasSeam) SeededFaults::At(SeededFaults::kBench, heap, c, slab);
     if (Block* block = TryCandidate(heap, *slab, c, Source::kBench, clean)) return block;
   }
   if (Slab* slab = TakeFromMailbox(c); slab != nullptr) {
     if (Block* block = TryCandidate(heap, *slab, c, Source::kMailbox, clean)) return block;
   }
   while (Slab* slab = TakeFromBoard(c)) {
+    if constexpr (kHasSeam) SeededFaults::At(SeededFaults::kGate, heap, c, slab);
     if (Block* block = TryCandidate(heap, *slab, c, Source::kMmapGate, clean)) return block;
   }
   if (Slab* slab = heap.bound(c); slab != nullptr) {
@@ -157,6 +162,10 @@ Block* FromSources(Heap& heap, unsigned c, bool* clean) {
   }
   while (Slab* slab = heap.rest->uncarved[c]) {
     if (Block* block = TryCandidate(heap, *slab, c, Source::kUncarved, clean)) return block;
+  }
+  if constexpr (kHasSeam) {
+    SeededFaults::At(SeededFaults::kScanSuperslabs, heap, c, nullptr);
+    SeededFaults::At(SeededFaults::kScanHot, heap, c, nullptr);
   }
   heap.pool_cache.dense = heap.slabs >= kDenseSlabs;
   std::optional<OwnedSlab> fresh = pool::Acquire(heap.pool_cache, heap.who, c);
