@@ -27,8 +27,8 @@ inline constexpr const char* kBuildName = "debug";
 inline constexpr bool kTrackBlocks = !kReleaseBuild;
 
 // Every use of a slab's token is checked: the thread has to drive the heap that owns the slab (superslab/ownership.h).
-// HAKMEM_CHECK_OWNERSHIP (--config=ownership) asks for it in any build. Under the thread sanitizer it is off unless asked
-// for: the sanitizer has to see the same faults by itself.
+// HAKMEM_CHECK_OWNERSHIP (--config=ownership) asks for it in any build. Under the thread sanitizer it is off unless
+// asked for: the sanitizer has to see the same faults by itself.
 #if defined(HAKMEM_CHECK_OWNERSHIP)
 inline constexpr bool kCheckOwnership = true;
 #elif defined(HAK_TSAN)
