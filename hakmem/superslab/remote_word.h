@@ -74,8 +74,9 @@ class BasicRemoteWord {
 
   // Starts the life of a slab that nobody else can reach: no block of it was ever handed out.
   void Reset(HeapId owner) {
-    // Release: who learns of the slab by reading this word sees its geometry set up.
-    word_.store(RemoteState{0, 0, owner, false}.Pack(), std::memory_order_release);
+    // Relaxed: nobody learns of the slab by this word. Who has a block of it got the block from the program, and who
+    // claims it later acquires what its owner releases.
+    word_.store(RemoteState{0, 0, owner, false}.Pack(), std::memory_order_relaxed);
   }
 
   // Adds `count` linked blocks, the first at offset `head`. `link_last(state)` is called before each attempt, and links
@@ -163,8 +164,9 @@ class BasicRemoteWord {
     uint64_t seen = word_.load(std::memory_order_relaxed);  // a look: the exchange decides
     const RemoteState state = RemoteState::Unpack(seen);
     if (state.owner != owner || state.count != expected || state.notified) return false;
-    // Acquire: the pushers are done with the blocks before their pages are used for something else.
-    return word_.compare_exchange_strong(seen, RemoteState{0, 0, kRetired, false}.Pack(), std::memory_order_acq_rel,
+    // Relaxed: the owner has acquired every push by the transition that made it owner, a drain or an acknowledgement;
+    // any later one has set the notified bit. The slot's transition publishes the end.
+    return word_.compare_exchange_strong(seen, RemoteState{0, 0, kRetired, false}.Pack(), std::memory_order_relaxed,
                                          std::memory_order_relaxed);
   }
 

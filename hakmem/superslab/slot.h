@@ -29,7 +29,8 @@ template <template <class> class Atomic = std::atomic>
 class BasicSlot {
  public:
   SlotValue Peek() const {
-    // Acquire: the class of the slab is that of this state or of a later one, which the transition then refuses.
+    // Acquire: sees what the slot's last user wrote (the slab's geometry, its purged pages), should the transition from
+    // this value succeed; and a class that is read meanwhile is that of this state or of a later one, which is refused.
     return SlotValue::Unpack(word_.load(std::memory_order_acquire));
   }
 
@@ -37,9 +38,9 @@ class BasicSlot {
   [[nodiscard]] bool Change(SlotValue from, SlotState to) {
     uint32_t seen = from.Pack();
     const uint32_t next = SlotValue{to, (from.generation + 1) & 0x3fffffff}.Pack();
-    // Release: what the slot's former user wrote (the slab's geometry, its purged pages) is visible to the next.
-    // Acquire: the next user sees it.
-    return word_.compare_exchange_strong(seen, next, std::memory_order_acq_rel, std::memory_order_relaxed);
+    // Release: what the slot's user wrote is visible to the next, by its Peek. The caller has `from` from a Peek, too,
+    // or from a transition of its own.
+    return word_.compare_exchange_strong(seen, next, std::memory_order_release, std::memory_order_relaxed);
   }
 
  private:
