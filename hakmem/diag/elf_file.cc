@@ -1,6 +1,7 @@
 #include "hakmem/diag/elf_file.h"
 
 #include <cstring>
+#include <initializer_list>
 
 namespace hakmem {
 

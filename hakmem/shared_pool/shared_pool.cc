@@ -1,6 +1,7 @@
 #include "hakmem/shared_pool/shared_pool.h"
 
 #include <atomic>
+#include <initializer_list>
 
 #include "hakmem/config/options.h"
 #include "hakmem/diag/check.h"
