@@ -64,15 +64,15 @@ Lock& LockAt(int i) {
 }
 
 void BeforeFork() HAK_NO_THREAD_SAFETY_ANALYSIS {
-  for (int i = 0; i < kLockCount; ++i) LockAt(i).Acquire();
+  for (int i = 0; i < kLockCount; ++i) LockAt(i).AcquireForFork();
 }
 
 void AfterForkInParent() HAK_NO_THREAD_SAFETY_ANALYSIS {
-  for (int i = kLockCount; i-- > 0;) LockAt(i).Release();
+  for (int i = kLockCount; i-- > 0;) LockAt(i).ReleaseInParent();
 }
 
 void AfterForkInChild() HAK_NO_THREAD_SAFETY_ANALYSIS {
-  for (int i = kLockCount; i-- > 0;) LockAt(i).ResetInChild();
+  for (int i = kLockCount; i-- > 0;) LockAt(i).ReleaseInChild();
   Heap* heap = tls_heap;
   if (heap == NotStartedHeap() || heap == FinishedHeap()) heap = nullptr;
   pool::RepairAfterFork();
@@ -81,10 +81,7 @@ void AfterForkInChild() HAK_NO_THREAD_SAFETY_ANALYSIS {
   ring::RepairAfterFork();
 }
 
-__attribute__((constructor(101))) void AtLoad() {
-  Ensure();
-  pthread_atfork(BeforeFork, AfterForkInParent, AfterForkInChild);
-}
+__attribute__((constructor(101))) void AtLoad() { Ensure(); }
 
 __attribute__((destructor(101))) void AtExit() {
   if (g_options.stats != 0) PrintStatistics(ReportFd(), g_options.stats == 2);
@@ -98,11 +95,10 @@ const char* Keep(const char* text, char* buffer, size_t size) {
   return buffer;
 }
 
-}  // namespace
-
-void Initialize() {
+// False when another thread came first.
+bool SetUp() {
   LockHolder hold(init_lock);
-  if (g_done.load(std::memory_order_relaxed)) return;  // under the lock
+  if (g_done.load(std::memory_order_relaxed)) return false;  // under the lock
   Options options;
   if (!os::IsSecure()) ParseOptions(Environment(), &options, ReportLine);
   // Programs that set their process title write over the environment's memory.
@@ -118,6 +114,16 @@ void Initialize() {
   if (g_options.ring != 0) ring::Start(g_options.ring, gate::AllocateMetadata);
   tiny::PrepareThreadExit();
   g_done.store(true, std::memory_order_release);  // publishes all of the above
+  return true;
+}
+
+}  // namespace
+
+void Initialize() {
+  if (!SetUp()) return;
+  // May allocate, which works by now. Not left to the constructor: others run before it, and may start threads and
+  // fork.
+  pthread_atfork(BeforeFork, AfterForkInParent, AfterForkInChild);
 }
 
 }  // namespace hakmem::startup

@@ -1,6 +1,7 @@
 #include "hakmem/platform/lock.h"
 
 #include "hakmem/platform/os.h"
+#include "hakmem/platform/thread_pointer.h"
 
 namespace hakmem {
 namespace {
@@ -40,12 +41,15 @@ void Lock::NoteAcquired() {
   acquired_.store(acquired_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
+// Relaxed: a thread sees its own store, and no other thread's value is its own pointer.
+bool Lock::IsForking() const { return forking_.load(std::memory_order_relaxed) == ThreadPointer(); }
+
 void Lock::Acquire() {
   uint32_t expected = kFree;
   // Acquire: sees all that the last holder wrote. Failure goes the slow way, which orders for itself.
   if (HAK_UNLIKELY(
           !word_.compare_exchange_strong(expected, kHeld, std::memory_order_acquire, std::memory_order_relaxed))) {
-    AcquireSlow();
+    if (!IsForking()) AcquireSlow();
   }
   NoteAcquired();
 }
@@ -53,7 +57,8 @@ void Lock::Acquire() {
 bool Lock::TryAcquire() {
   uint32_t expected = kFree;
   // As in Acquire.
-  if (!word_.compare_exchange_strong(expected, kHeld, std::memory_order_acquire, std::memory_order_relaxed)) {
+  if (!word_.compare_exchange_strong(expected, kHeld, std::memory_order_acquire, std::memory_order_relaxed) &&
+      !IsForking()) {
     return false;
   }
   NoteAcquired();
@@ -80,12 +85,25 @@ void Lock::AcquireSlow() {
 
 void Lock::Release() {
   NoteReleased(rank_);
+  // Relaxed: set by this thread, if at all, as no other can be here while a thread holds the lock to fork.
+  if (HAK_UNLIKELY(forking_.load(std::memory_order_relaxed) != 0)) return;
   // Release: publishes what was written under the lock to the next holder.
   if (word_.exchange(kFree, std::memory_order_release) == kHeldWithWaiters) os::FutexWake(&word_, 1);
 }
 
-void Lock::ResetInChild() {
-  NoteReleased(rank_);
+void Lock::AcquireForFork() {
+  Acquire();
+  NoteReleased(rank_);                                         // the thread goes on as if it held none
+  forking_.store(ThreadPointer(), std::memory_order_relaxed);  // see IsForking
+}
+
+void Lock::ReleaseInParent() {
+  forking_.store(0, std::memory_order_relaxed);  // see IsForking
+  Release();
+}
+
+void Lock::ReleaseInChild() {
+  forking_.store(0, std::memory_order_relaxed);   // see IsForking
   word_.store(kFree, std::memory_order_release);  // the child has one thread; later threads are started after this
 }
 

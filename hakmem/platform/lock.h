@@ -26,8 +26,11 @@ class HAK_CAPABILITY("mutex") Lock {
   [[nodiscard]] bool TryAcquire() HAK_TRY_ACQUIRE(true);
   void Release() HAK_RELEASE();
 
-  // In a forked child, by the thread that took the lock before the fork: threads that waited are gone.
-  void ResetInChild() HAK_RELEASE();
+  // Around fork(2), by the thread that forks. In between it goes through the lock, which guards consistent data then:
+  // fork handlers of the program may allocate at any time. In the child, threads that waited are gone.
+  void AcquireForFork() HAK_ACQUIRE();
+  void ReleaseInParent() HAK_RELEASE();
+  void ReleaseInChild() HAK_RELEASE();
 
   // Read without the lock for statistics; exact when the process is quiet.
   uint64_t acquired() const { return acquired_.load(std::memory_order_relaxed); }    // a count, orders nothing
@@ -37,8 +40,11 @@ class HAK_CAPABILITY("mutex") Lock {
   enum : uint32_t { kFree = 0, kHeld = 1, kHeldWithWaiters = 2 };
   void AcquireSlow();
   void NoteAcquired();
+  bool IsForking() const;
 
   std::atomic<uint32_t> word_{kFree};
+  // The thread pointer, which fork keeps, of a thread that forks and so holds the lock; else 0.
+  std::atomic<uintptr_t> forking_{0};
   const LockRank rank_;
   std::atomic<uint64_t> acquired_{0};
   std::atomic<uint64_t> contended_{0};
