@@ -22,7 +22,7 @@ HAKMEM_COPTS = HAKMEM_WARNINGS + [
     "-fvisibility=hidden",
 ]
 
-def hakmem_library(name, **kwargs):
+def hakmem_library(name, copts = [], **kwargs):
     """A part of the allocator.
 
     Linked statically everywhere: its variables are hidden, so that the hit paths read them without an indirection.
@@ -30,7 +30,7 @@ def hakmem_library(name, **kwargs):
     cc_library(
         name = name,
         # Bazel's toolchain keeps frame pointers, which profilers like; the hit paths can do without.
-        copts = HAKMEM_COPTS + select({
+        copts = HAKMEM_COPTS + copts + select({
             "//:release": ["-fomit-frame-pointer"],
             "//conditions:default": [],
         }),

@@ -268,28 +268,38 @@ void FreeSlowFor(void* p, const void* caller) {
 
 HAK_NOINLINE void FreeSlow(void* p) { FreeSlowFor(p, HAK_CALLER()); }
 
-void FreeSized(void* p, size_t size) {
-  if (p == nullptr) return;
-  const Region* region = LiveRegion("free_sized", p);
+namespace {
+
+// Frees `p`, for which `size` bytes were asked for, rounded up to `rounded` for an alignment.
+void FreeChecked(const char* where, void* p, size_t size, size_t rounded) {
+  const Region* region = LiveRegion(where, p);
   if (region == nullptr) return;
-  // A block of the class that `size` belongs to, or a larger one that an aligned request or realloc has given.
+  // The block is of the class of that size, or up to twice as large: where an alignment or realloc gave it.
   const size_t have = SizeIn(region, p);
-  if (HAK_UNLIKELY(size > have)) {
+  if (HAK_UNLIKELY(size > have || (rounded < have / 2 && have > kMinBlock))) {
     char detail[80];
     Format f(detail, sizeof(detail));
     f << "given " << size << " bytes, the block has " << have;
-    ReportFault(Fault::kWrongSize, "free_sized", p, detail);
+    ReportFault(Fault::kWrongSize, where, p, detail);
     return;
   }
   Free(p);
 }
 
+}  // namespace
+
+void FreeSized(void* p, size_t size) {
+  if (p != nullptr) FreeChecked("free_sized", p, size, size);
+}
+
 void FreeAlignedSized(void* p, size_t alignment, size_t size) {
-  if (p != nullptr && (!IsPowerOfTwo(alignment) || (reinterpret_cast<uintptr_t>(p) & (alignment - 1)) != 0)) {
+  if (p == nullptr) return;
+  if (!IsPowerOfTwo(alignment) || (reinterpret_cast<uintptr_t>(p) & (alignment - 1)) != 0) {
     ReportFault(Fault::kWrongSize, "free_aligned_sized", p, "the block is not aligned as given");
     return;
   }
-  FreeSized(p, size);
+  const size_t rounded = (size + alignment - 1) & ~(alignment - 1);
+  FreeChecked("free_aligned_sized", p, size, rounded < alignment ? alignment : rounded);
 }
 
 size_t UsableSize(const void* p) {

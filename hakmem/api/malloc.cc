@@ -14,6 +14,24 @@
 
 namespace core = hakmem::core;
 
+namespace {
+
+struct mallinfo NarrowInfo() {
+  const struct mallinfo2 wide = hakmem::MallocInfo2();
+  struct mallinfo narrow = {};
+  // The fields are int; glibc lets them wrap, which is why mallinfo2 exists.
+  narrow.arena = static_cast<int>(wide.arena);
+  narrow.ordblks = static_cast<int>(wide.ordblks);
+  narrow.hblks = static_cast<int>(wide.hblks);
+  narrow.hblkhd = static_cast<int>(wide.hblkhd);
+  narrow.uordblks = static_cast<int>(wide.uordblks);
+  narrow.fordblks = static_cast<int>(wide.fordblks);
+  narrow.keepcost = static_cast<int>(wide.keepcost);
+  return narrow;
+}
+
+}  // namespace
+
 extern "C" {
 
 HAKMEM_PUBLIC void* malloc(size_t size) noexcept { return core::Malloc(size); }
@@ -72,20 +90,10 @@ HAKMEM_PUBLIC int mallopt(int parameter, int /*value*/) noexcept {
 
 HAKMEM_PUBLIC struct mallinfo2 mallinfo2(void) noexcept { return hakmem::MallocInfo2(); }
 
-HAKMEM_PUBLIC struct mallinfo mallinfo(void) noexcept {
-  const struct mallinfo2 wide = hakmem::MallocInfo2();
-  struct mallinfo narrow = {};
-  // The fields are int; glibc lets them wrap, which is why mallinfo2 exists.
-  narrow.arena = static_cast<int>(wide.arena);
-  narrow.ordblks = static_cast<int>(wide.ordblks);
-  narrow.hblks = static_cast<int>(wide.hblks);
-  narrow.hblkhd = static_cast<int>(wide.hblkhd);
-  narrow.uordblks = static_cast<int>(wide.uordblks);
-  narrow.fordblks = static_cast<int>(wide.fordblks);
-  narrow.keepcost = static_cast<int>(wide.keepcost);
-  return narrow;
-}
+HAKMEM_PUBLIC int __libc_mallopt(int parameter, int value) noexcept { return mallopt(parameter, value); }
 
+HAKMEM_PUBLIC struct mallinfo mallinfo(void) noexcept { return NarrowInfo(); }
+HAKMEM_PUBLIC struct mallinfo __libc_mallinfo(void) noexcept { return NarrowInfo(); }
 HAKMEM_PUBLIC void malloc_stats(void) noexcept { hakmem::PrintStatistics(2, false); }
 HAKMEM_PUBLIC int malloc_info(int options, FILE* stream) noexcept { return hakmem::MallocInfoXml(options, stream); }
 

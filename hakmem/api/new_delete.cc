@@ -1,7 +1,5 @@
 // Every replaceable form of operator new and delete ([new.delete]).
-//
-// Nothing here links the C++ library: what is needed of it to throw std::bad_alloc and to call new-handlers is referred
-// to weakly, and is there when the program is a C++ program.
+// What the C++ library is needed for stands in cpp_runtime.h.
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,41 +9,21 @@
 
 #include <hakmem/hakmem.h>
 
+#include "hakmem/api/call_catching.h"
 #include "hakmem/api/core.h"
-#include "hakmem/diag/report.h"
-
-extern "C" {
-// The Itanium C++ ABI's exception interface, and std::bad_alloc's type information, table of virtual functions and
-// destructor; libstdc++ and libc++ have all of them.
-__attribute__((weak)) void* __cxa_allocate_exception(size_t size) noexcept;
-__attribute__((weak, noreturn)) void __cxa_throw(void* exception, void* type, void (*destructor)(void*));
-extern __attribute__((weak)) char bad_alloc_type __asm__("_ZTISt9bad_alloc");
-extern __attribute__((weak)) void* bad_alloc_table[] __asm__("_ZTVSt9bad_alloc");
-__attribute__((weak)) std::new_handler get_new_handler() noexcept __asm__("_ZSt15get_new_handlerv");
-__attribute__((weak)) void bad_alloc_destructor(void*) __asm__("_ZNSt9bad_allocD1Ev");
-}
+#include "hakmem/api/cpp_runtime.h"
 
 namespace core = hakmem::core;
+namespace cpp_runtime = hakmem::cpp_runtime;
 
 namespace {
-
-[[noreturn]] void ThrowBadAlloc() {
-  if (__cxa_throw != nullptr && &bad_alloc_type != nullptr && bad_alloc_table != nullptr) {
-    if (void** exception = static_cast<void**>(__cxa_allocate_exception(sizeof(void*))); exception != nullptr) {
-      *exception = bad_alloc_table + 2;  // behind the offset to top and the type information
-      __cxa_throw(exception, &bad_alloc_type, bad_alloc_destructor);
-    }
-  }
-  hakmem::ReportLine("hakmem: operator new: out of memory, and no C++ library to throw std::bad_alloc");
-  abort();
-}
 
 // [new.delete.single]: call the new-handler and try again, as long as there is one.
 template <class Allocate>
 HAK_COLD void* Retry(Allocate allocate) {
   for (;;) {
-    std::new_handler handler = get_new_handler != nullptr ? get_new_handler() : nullptr;
-    if (handler == nullptr) ThrowBadAlloc();
+    std::new_handler handler = cpp_runtime::NewHandler();
+    if (handler == nullptr) cpp_runtime::ThrowBadAlloc();
     handler();
     if (void* p = allocate(); p != nullptr) return p;
   }
@@ -82,9 +60,8 @@ HAK_ALWAYS_INLINE void* NewAligned(size_t size, std::align_val_t alignment) {
 void* NewNothrow(size_t size) {
   if (void* p = core::Malloc(size); HAK_LIKELY(p != nullptr)) return p;
   for (;;) {
-    std::new_handler handler = get_new_handler != nullptr ? get_new_handler() : nullptr;
-    if (handler == nullptr) return nullptr;
-    handler();
+    std::new_handler handler = cpp_runtime::NewHandler();
+    if (handler == nullptr || !hakmem::CallCatching(handler)) return nullptr;
     if (void* p = core::Malloc(size); p != nullptr) return p;
   }
 }
@@ -92,9 +69,8 @@ void* NewNothrow(size_t size) {
 void* NewAlignedNothrow(size_t size, std::align_val_t alignment) {
   for (;;) {
     if (void* p = core::AllocateAligned(static_cast<size_t>(alignment), size); HAK_LIKELY(p != nullptr)) return p;
-    std::new_handler handler = get_new_handler != nullptr ? get_new_handler() : nullptr;
-    if (handler == nullptr) return nullptr;
-    handler();
+    std::new_handler handler = cpp_runtime::NewHandler();
+    if (handler == nullptr || !hakmem::CallCatching(handler)) return nullptr;
   }
 }
 

@@ -1,0 +1,121 @@
+// A system call that fails leads to ENOMEM, and to a heap that goes on working once memory is there again.
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <atomic>
+#include <vector>
+
+#include <hakmem/hakmem.h>
+
+#include "gtest/gtest.h"
+#include "hakmem/platform/os.h"
+
+namespace hakmem {
+namespace {
+
+constexpr size_t kMiB = size_t{1} << 20;
+
+int NoMapping(os::Call call) { return call == os::Call::kMap || call == os::Call::kRemap ? ENOMEM : 0; }
+int NoCallAtAll(os::Call) { return ENOMEM; }
+
+std::atomic<int> g_good_calls{0};
+int FailsLater(os::Call) { return g_good_calls.fetch_sub(1) > 0 ? 0 : ENOMEM; }
+
+class NoMemory : public testing::Test {
+ protected:
+  ~NoMemory() override { os::SetFaultHook(nullptr); }
+};
+
+TEST_F(NoMemory, LargeAndSmallBlocksFailWithEnomem) {
+  std::vector<void*> blocks;
+  os::SetFaultHook(NoMapping);
+  for (size_t size : {size_t{40}, size_t{3000}, size_t{200000}, 3 * kMiB}) {
+    errno = 0;
+    void* p = nullptr;
+    // What is mapped already may serve a while.
+    for (int i = 0; i < 1'000'000; ++i) {
+      p = hak_malloc(size);
+      if (p == nullptr) break;
+      blocks.push_back(p);
+    }
+    EXPECT_EQ(p, nullptr) << size;
+    EXPECT_EQ(errno, ENOMEM);
+    errno = 0;
+    EXPECT_EQ(hak_calloc(1, size), nullptr);
+    EXPECT_EQ(errno, ENOMEM);
+    errno = 0;
+    EXPECT_EQ(hak_aligned_alloc(64, size), nullptr);
+    EXPECT_EQ(errno, ENOMEM);
+    void* out = nullptr;
+    EXPECT_EQ(hak_posix_memalign(&out, 64, size), ENOMEM);
+  }
+  os::SetFaultHook(nullptr);
+  for (void* p : blocks) hak_free(p);
+  for (size_t size : {size_t{40}, size_t{3000}, size_t{200000}, 3 * kMiB}) {
+    void* p = hak_malloc(size);
+    EXPECT_NE(p, nullptr) << size;
+    hak_free(p);
+  }
+}
+
+TEST_F(NoMemory, ReallocKeepsTheBlock) {
+  char* p = static_cast<char*>(hak_malloc(3 * kMiB));
+  strcpy(p, "stays");
+  char* q = static_cast<char*>(hak_malloc(100));
+  strcpy(q, "stays");
+  hak_trim(0);
+  os::SetFaultHook(NoMapping);
+  errno = 0;
+  EXPECT_EQ(hak_realloc(p, size_t{1} << 36), nullptr);
+  EXPECT_EQ(errno, ENOMEM);
+  errno = 0;
+  EXPECT_EQ(hak_realloc(q, size_t{1} << 36), nullptr);
+  EXPECT_EQ(errno, ENOMEM);
+  os::SetFaultHook(nullptr);
+  EXPECT_STREQ(p, "stays");
+  EXPECT_STREQ(q, "stays");
+  hak_free(p);
+  hak_free(q);
+}
+
+TEST_F(NoMemory, FreeNeverFails) {
+  std::vector<void*> blocks;
+  for (size_t size = 8; size < 8 * kMiB; size += size / 4) blocks.push_back(hak_malloc(size));
+  os::SetFaultHook(NoCallAtAll);
+  errno = 4711;
+  for (void* p : blocks) hak_free(p);
+  hak_trim(0);
+  EXPECT_EQ(errno, 4711);
+  os::SetFaultHook(nullptr);
+  void* p = hak_malloc(3 * kMiB);
+  EXPECT_NE(p, nullptr);
+  hak_free(p);
+}
+
+// Whichever call of a varied load is the first that fails.
+TEST_F(NoMemory, EveryCallMayBeTheOneThatFails) {
+  for (int good = 0; good < 40; ++good) {
+    g_good_calls = good;
+    os::SetFaultHook(FailsLater);
+    std::vector<std::pair<unsigned char*, size_t>> blocks;
+    for (size_t size = 8; size < 20 * kMiB; size += size / 2) {
+      auto* p = static_cast<unsigned char*>(hak_malloc(size));
+      if (p == nullptr) continue;
+      p[0] = p[size - 1] = static_cast<unsigned char>(size);
+      if (auto* bigger = static_cast<unsigned char*>(hak_realloc(p, 2 * size)); bigger != nullptr) p = bigger;
+      blocks.emplace_back(p, size);
+    }
+    for (auto [p, size] : blocks) {
+      EXPECT_EQ(p[0], static_cast<unsigned char>(size)) << size;
+      EXPECT_EQ(p[size - 1], static_cast<unsigned char>(size)) << size;
+      hak_free(p);
+    }
+    hak_trim(0);
+    os::SetFaultHook(nullptr);
+  }
+}
+
+}  // namespace
+}  // namespace hakmem
