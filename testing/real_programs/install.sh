@@ -1,8 +1,10 @@
 #!/bin/sh
-# Installs the Debian packages whose programs the tests of this directory run. Says nothing when all are there.
+# Installs the Debian packages given, or else those whose programs the tests of this directory run. Says nothing when all
+# are there.
 set -eu
 packages="clang-19 g++ gcc git libpython3.11-testsuite lld-19 lua5.4 perl python3 redis-server redis-tools sqlite3 xz-utils zstd
 gdb heaptrack linux-perf strace valgrind"
+[ $# -eq 0 ] || packages=$*
 missing=
 for package in $packages; do
   state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
