@@ -9,6 +9,7 @@
 #include "hakmem/api/block_events.h"
 #include "hakmem/api/startup.h"
 #include "hakmem/diag/check.h"
+#include "hakmem/guard/guard.h"
 #include "hakmem/large/huge.h"
 #include "hakmem/page_arena/idle_budget.h"
 #include "hakmem/platform/os.h"
@@ -27,14 +28,17 @@ void* NoMemory() {
 
 bool IsPowerOfTwo(size_t n) { return n != 0 && (n & (n - 1)) == 0; }
 
-// A block for `size` bytes; with `zero` it reads as zero.
-void* Allocate(size_t size, bool zero) {
-  if (HAK_UNLIKELY(size > kMaxSize)) return NoMemory();
+// A block for `asked` bytes; with `zero` it reads as zero.
+void* Allocate(size_t asked, bool zero) {
+  if (HAK_UNLIKELY(asked > kMaxSize)) return NoMemory();
   startup::Ensure();
+  const size_t size = guard::Padded(asked);
   if (HAK_UNLIKELY(size > kMaxClassed)) {
     background::StartIfWanted();
     void* p = huge::Allocate(size, kSuperslabSize, zero);
-    return p != nullptr ? p : NoMemory();
+    if (HAK_UNLIKELY(p == nullptr)) return NoMemory();
+    if constexpr (kGuardBuild) guard::Dress(p, asked);
+    return p;
   }
   bool clean;
   void* p = tiny::Allocate(ClassOfSize(size == 0 ? 1 : size), &clean);
@@ -44,6 +48,7 @@ void* Allocate(size_t size, bool zero) {
     memset(p, 0, clean ? sizeof(Block) : size);
   }
   if constexpr (kTrackBlocks) tiny::MarkLive(p);
+  if constexpr (kGuardBuild) guard::Dress(p, asked);
   return p;
 }
 
@@ -79,6 +84,7 @@ Region* LiveRegion(const char* where, const void* p) {
 }
 
 size_t SizeIn(const Region* region, const void* p) {
+  if constexpr (kGuardBuild) return guard::AskedSize(*region, p);
   if (region->kind.load(std::memory_order_relaxed) == Region::Kind::kHuge) return huge::UsableSize(region);  // ours
   return static_cast<Superslab*>(const_cast<Region*>(region))->SlabAt(p).block_size();
 }
@@ -126,22 +132,31 @@ void* Calloc(size_t count, size_t size) {
 
 namespace {
 
+// A block that stays where it is, or whose pages were moved.
+void* Resized(void* p, size_t size) {
+  if constexpr (kGuardBuild) guard::Dress(p, size);
+  return p;
+}
+
 // `caller` is what the debug ring notes, nullptr while it is off.
 void* Resize(void* p, size_t size, const void* caller) {
   Region* region = LiveRegion("realloc", p);
   if (HAK_UNLIKELY(region == nullptr)) return NoMemory();
   const size_t have = SizeIn(region, p);
+  if constexpr (kGuardBuild) {
+    if (!guard::CheckGuard("realloc", *region, p)) return NoMemory();
+  }
   if (region->kind.load(std::memory_order_relaxed) == Region::Kind::kHuge) {  // the caller's own block
     if (size > kMaxClassed) {
-      if (void* moved = huge::Resize(p, region, size); moved != nullptr) return moved;
-      if (size <= have) return p;
+      if (void* moved = huge::Resize(p, region, guard::Padded(size)); moved != nullptr) return Resized(moved, size);
+      if (size <= have) return Resized(p, size);
     }
   } else if (size <= have && size >= have / 2) {
-    return p;
+    return Resized(p, size);
   }
   void* moved = Move(p, size, size < have ? size : have, caller);
   // Programs do not expect a block that shrinks to fail.
-  return HAK_UNLIKELY(moved == nullptr) && size <= have ? p : moved;
+  return HAK_UNLIKELY(moved == nullptr) && size <= have ? Resized(p, size) : moved;
 }
 
 HAK_COLD void* ReallocNoted(void* p, size_t size, const void* caller) {
@@ -187,7 +202,8 @@ void* NewAligned(size_t alignment, size_t size) {
   if (size > kMaxSize || alignment > kMaxSize - size) return NoMemory();
   startup::Ensure();
   // Slabs start at multiples of 64 KiB, so the blocks of a class whose size is a multiple of the alignment are aligned.
-  const size_t rounded = size == 0 ? alignment : (size + alignment - 1) & ~(alignment - 1);
+  const size_t padded = guard::Padded(size);
+  const size_t rounded = padded == 0 ? alignment : (padded + alignment - 1) & ~(alignment - 1);
   if (alignment <= kSlabSize && rounded <= kMaxClassed) {
     unsigned c = ClassOfSize(rounded);
     while (kSizeClasses[c].block_size % alignment != 0) ++c;  // the last class of each doubling is a power of two
@@ -195,10 +211,13 @@ void* NewAligned(size_t alignment, size_t size) {
     void* p = tiny::Allocate(c, &clean);
     if (p == nullptr) return NoMemory();
     if constexpr (kTrackBlocks) tiny::MarkLive(p);
+    if constexpr (kGuardBuild) guard::Dress(p, size);
     return p;
   }
-  void* p = huge::Allocate(size == 0 ? 1 : size, alignment, false);
-  return p != nullptr ? p : NoMemory();
+  void* p = huge::Allocate(padded == 0 ? 1 : padded, alignment, false);
+  if (p == nullptr) return NoMemory();
+  if constexpr (kGuardBuild) guard::Dress(p, size);
+  return p;
 }
 
 }  // namespace
@@ -249,8 +268,9 @@ void* Pvalloc(size_t size) {
   return AllocateAlignedFor(page, rounded == 0 ? page : rounded, HAK_CALLER());
 }
 
-void FreeSlowFor(void* p, const void* caller) {
-  if (p == nullptr || !block_events::Freed(p, caller)) return;
+namespace {
+
+void FreeNow(void* p) {
   Region* region = address_map::RegionOf(p);
   // Relaxed: RegionOf orders.
   if (region != nullptr && region->kind.load(std::memory_order_relaxed) == Region::Kind::kSuperslab) {
@@ -266,6 +286,17 @@ void FreeSlowFor(void* p, const void* caller) {
   huge::Free(p, region);
 }
 
+}  // namespace
+
+void FreeSlowFor(void* p, const void* caller) {
+  if (p == nullptr || !block_events::Freed(p, caller)) return;
+  if constexpr (kGuardBuild) {
+    guard::Delay(p, FreeNow);
+  } else {
+    FreeNow(p);
+  }
+}
+
 HAK_NOINLINE void FreeSlow(void* p) { FreeSlowFor(p, HAK_CALLER()); }
 
 namespace {
@@ -276,10 +307,11 @@ void FreeChecked(const char* where, void* p, size_t size, size_t rounded) {
   if (region == nullptr) return;
   // The block is of the class of that size, or up to twice as large: where an alignment or realloc gave it.
   const size_t have = SizeIn(region, p);
-  if (HAK_UNLIKELY(size > have || (rounded < have / 2 && have > kMinBlock))) {
+  const bool fits = kGuardBuild ? size == have : size <= have && (rounded >= have / 2 || have <= kMinBlock);
+  if (HAK_UNLIKELY(!fits)) {
     char detail[80];
     Format f(detail, sizeof(detail));
-    f << "given " << size << " bytes, the block has " << have;
+    f << "given " << size << " bytes, " << (kGuardBuild ? "asked for were " : "the block has ") << have;
     ReportFault(Fault::kWrongSize, where, p, detail);
     return;
   }
@@ -307,7 +339,9 @@ size_t UsableSize(const void* p) {
   const Region* region = address_map::RegionOf(p);
   if (region == nullptr) return 0;
   switch (region->kind.load(std::memory_order_relaxed)) {  // RegionOf orders
-    case Region::Kind::kHuge: return region->base == p ? huge::UsableSize(region) : 0;
+    case Region::Kind::kHuge:
+      if constexpr (kGuardBuild) return region->base == p ? guard::AskedSize(*region, p) : 0;
+      return region->base == p ? huge::UsableSize(region) : 0;
     case Region::Kind::kSuperslab: return SizeIn(region, p);
     case Region::Kind::kNone: break;
   }
@@ -321,6 +355,7 @@ bool Owns(const void* p) {
 
 bool Trim(size_t keep) {
   startup::Ensure();
+  if constexpr (kGuardBuild) guard::Flush(FreeNow);
   const size_t pages = tiny::Trim(true);
   const uint64_t idle = g_idle.idle();
   const size_t given_back = pool::GiveBackIdle(idle > keep ? SIZE_MAX : 0);

@@ -51,7 +51,9 @@ HAK_ALWAYS_INLINE void Free(void* p) {
   if constexpr (kTrackBlocks) {
     if (p != nullptr && !tiny::MarkFreed("free", p)) return;
   }
-  if (HAK_LIKELY(tiny::TryFree(p))) return;
+  if constexpr (!kGuardBuild) {
+    if (HAK_LIKELY(tiny::TryFree(p))) return;
+  }
   FreeSlow(p);
 }
 

@@ -7,6 +7,7 @@
 #include "hakmem/config/options.h"
 #include "hakmem/diag/report.h"
 #include "hakmem/diag/ring.h"
+#include "hakmem/guard/guard.h"
 #include "hakmem/large/huge.h"
 #include "hakmem/mmap_gate/mmap_gate.h"
 #include "hakmem/page_arena/page_arena.h"
@@ -84,6 +85,7 @@ void AfterForkInChild() HAK_NO_THREAD_SAFETY_ANALYSIS {
 __attribute__((constructor(101))) void AtLoad() { Ensure(); }
 
 __attribute__((destructor(101))) void AtExit() {
+  if constexpr (kGuardBuild) guard::CheckWaiting();
   if (g_options.stats != 0) PrintStatistics(ReportFd(), g_options.stats == 2);
   if (g_options.ring != 0) ring::DumpToFile();
 }

@@ -68,7 +68,8 @@ class StatisticsTest(unittest.TestCase):
         self.assertGreaterEqual(held['mapped'], HUGE + SMALL * SMALL_COUNT)
         self.assertGreaterEqual(held['mapped_peak'], held['mapped'])
         self.assertGreaterEqual(held['blocks'] - before['blocks'], SMALL_COUNT * 9 // 10)
-        self.assertGreaterEqual(held['remote_frees'], SMALL_COUNT // 2)
+        waiting = 16384 if held['build'] == 'guard' else 0  # kQueueBlocks in hakmem/guard/guard.h
+        self.assertGreaterEqual(held['remote_frees'], SMALL_COUNT // 2 - waiting)
         self.assertGreaterEqual(held['active_slots'] * 65536, SMALL * SMALL_COUNT // 2)
         self.assertLess(after['active_slots'] * 65536, 4 << 20)
         self.assertGreater(after['purged'], HUGE)

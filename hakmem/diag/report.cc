@@ -19,6 +19,8 @@ const char* Describe(Fault fault) {
     case Fault::kInteriorPointer: return "pointer that is not the start of a block";
     case Fault::kDoubleFree: return "block that is free already (double free)";
     case Fault::kWrongSize: return "block whose size is not the one given";
+    case Fault::kWrittenPastEnd: return "block that was written past its end";
+    case Fault::kWrittenAfterFree: return "block that was written to after it was freed";
     case Fault::kCorruption: return "block whose bookkeeping is damaged (written after free?)";
   }
   return "?";

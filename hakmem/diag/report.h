@@ -17,11 +17,13 @@ int ReportFd();
 
 // What went wrong, so far as hakmem can tell.
 enum class Fault : uint8_t {
-  kForeignPointer,   // not memory of hakmem's
-  kInteriorPointer,  // inside a block, or not at the start of one
-  kDoubleFree,       // the block is free already
-  kWrongSize,        // sized delete or free_sized with a size that the block cannot have been asked with
-  kCorruption,       // a list or a counter of hakmem's own contradicts itself
+  kForeignPointer,    // not memory of hakmem's
+  kInteriorPointer,   // inside a block, or not at the start of one
+  kDoubleFree,        // the block is free already
+  kWrongSize,         // sized delete or free_sized with a size that the block cannot have been asked with
+  kWrittenPastEnd,    // guard words behind the block were written over
+  kWrittenAfterFree,  // a block that is free was written to
+  kCorruption,        // a list or a counter of hakmem's own contradicts itself
 };
 
 // Reports `fault` of `where` (such as "free") on `ptr`, with `detail` (may be empty) behind it; then aborts, or returns

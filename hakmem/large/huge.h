@@ -11,8 +11,9 @@
 namespace hakmem::huge {
 
 struct HugeBlock : Region {
-  std::atomic<size_t> size{0};  // usable bytes, whole pages
-  size_t pieces = 0;            // superslabs that it fills
+  std::atomic<size_t> size{0};   // usable bytes, whole pages
+  std::atomic<size_t> asked{0};  // guard builds: bytes asked for
+  size_t pieces = 0;             // superslabs that it fills
   HugeBlock* next_spare = nullptr;
 };
 

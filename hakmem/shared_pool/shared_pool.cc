@@ -195,7 +195,12 @@ Superslab* NewSuperslab(bool dense) {
       superslab->live_bits =
           static_cast<std::atomic<uint64_t>*>(gate::AllocateMetadata(kLiveWords * sizeof(std::atomic<uint64_t>), 64));
     }
-    if (superslab == nullptr || (track && superslab->live_bits == nullptr) || !registry.Add(superslab)) {
+    if (superslab != nullptr && kGuardBuild) {
+      superslab->asked_sizes = static_cast<std::atomic<uint32_t>*>(
+          gate::AllocateMetadata(kSuperslabSize / kMinBlock * sizeof(std::atomic<uint32_t>), 64));
+    }
+    if (superslab == nullptr || (track && superslab->live_bits == nullptr) ||
+        (kGuardBuild && superslab->asked_sizes == nullptr) || !registry.Add(superslab)) {
       arena::Release(base, 1);
       return nullptr;
     }

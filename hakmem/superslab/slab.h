@@ -122,6 +122,8 @@ struct Superslab : Region {
   Slab slabs[kSlabsPerSuperslab];
   // Debug builds: a bit for each 16 bytes, set while a block that starts there is with the program.
   std::atomic<uint64_t>* live_bits = nullptr;
+  // Guard builds: for each 16 bytes, the size that was asked for at the block that starts there.
+  std::atomic<uint32_t>* asked_sizes = nullptr;
 
   // Prepares the metadata for a superslab at `address` whose slots are all the caller's; `is_dirty` when its memory may
   // hold bytes.

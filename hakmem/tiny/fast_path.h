@@ -15,6 +15,7 @@ namespace hakmem::tiny {
 
 // A block of up to 1 KiB out of the thread's own list; nullptr when the list is empty, or the size is 0 or larger.
 HAK_ALWAYS_INLINE void* TryMalloc(size_t size) {
+  if constexpr (kGuardBuild) return nullptr;  // each block gets guard words, off the hit path
   // Sizes next to SIZE_MAX wrap to class 0, whose list is always empty.
   const size_t size_class = (size + 15) >> 4;
   if (HAK_UNLIKELY(size_class > kSteppedClasses)) return nullptr;

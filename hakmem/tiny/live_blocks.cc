@@ -35,7 +35,13 @@ bool MarkFreed(const char* where, const void* p) {
   const Slab* slab = address_map::SlabOf(p);
   if (slab == nullptr) return true;  // huge or foreign: told apart later on
   if (!slab->IsBlockStart(p)) {
-    ReportFault(Fault::kInteriorPointer, where, p, "");
+    const size_t offset = static_cast<size_t>(static_cast<const char*>(p) - slab->base());
+    const size_t inside = offset % slab->block_size();
+    char detail[120];
+    Format f(detail, sizeof(detail));
+    f << static_cast<uint64_t>(inside) << " bytes inside of block " << AsHex(static_cast<const char*>(p) - inside)
+      << ", which has " << static_cast<uint64_t>(slab->block_size());
+    ReportFault(Fault::kInteriorPointer, where, p, detail);
     return false;
   }
   const Bit bit = BitOf(*slab, p);

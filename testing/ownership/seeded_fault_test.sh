@@ -5,12 +5,24 @@
 set -u
 stress=$1 expected=$2 words=${3:-}
 # Short lists and blocks of few classes: slabs are used up, and refill gets to all of its sources. A fault then shows itself
-# within a moment, but which moment is up to the scheduler.
+# within a moment, but which moment is up to the scheduler. Some sources are reached with small blocks, some with larger ones,
+# of which few fill a slab.
 export HAKMEM_TINY_FAST_CAP=4
-seconds=10
-[[ $expected == fails ]] || seconds=2
-output=$("$stress" repro --seconds=$seconds --threads=8 --min_size=900 --max_size=1000 --blocks=500 2>&1)
-status=$?
+small=(--min_size=900 --max_size=1000 --blocks=500)
+larger=(--min_size=15000 --max_size=16000 --blocks=100 --large_share=0)
+if [[ $expected == fails ]]; then
+  for seed in 1 2 3; do
+    for load in small larger; do
+      declare -n flags=$load
+      output=$("$stress" repro --seconds=4 --threads=8 --seed=$seed "${flags[@]}" 2>&1)
+      status=$?
+      [[ $status == 0 ]] || break 2
+    done
+  done
+else
+  output=$("$stress" repro --seconds=2 --threads=8 "${small[@]}" 2>&1)
+  status=$?
+fi
 printf '%s\n' "$output" | head -n 60
 
 if ! grep -q "larson_stress: repro, served by hakmem " <<<"$output"; then
