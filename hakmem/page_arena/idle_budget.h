@@ -38,6 +38,11 @@ class IdleBudget {
     return idle > 0 ? static_cast<size_t>(idle) : 0;
   }
 
+  // Whether nothing became idle for longer than `delay_ms`.
+  bool IsOld(uint64_t now_ms, uint64_t delay_ms) const {
+    return now_ms >= last_release_ms_.load(std::memory_order_relaxed) + delay_ms;  // a time, orders nothing
+  }
+
   // How many bytes should be purged now: those above `keep` when that is worth it, all when they lie idle for longer
   // than `delay_ms`, 0 otherwise.
   size_t Excess(uint64_t now_ms, size_t keep, uint64_t delay_ms) {

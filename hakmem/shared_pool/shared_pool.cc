@@ -22,6 +22,9 @@ constexpr size_t kLruBytes = size_t{8} << 20;
 // A process with this many superslabs gets huge pages for further ones of dense heaps: what a superslab that is partly
 // costs is little beside the rest.
 constexpr uint64_t kHugeFrom = 4;
+// An early purge leaves superslabs with fewer idle slots alone: it would split a huge page, or make a system call, for
+// little that is perhaps wanted again soon.
+constexpr int kWorthPurging = 8;
 // How many superslabs stage 2 looks at before it asks for another one.
 constexpr int kMaxLooked = 256;
 
@@ -290,12 +293,12 @@ Slab* FindUnused(Cache& cache, unsigned span) {
   return nullptr;
 }
 
-// Purges what is idle inside a superslab that is in use. Bytes given back.
-size_t PurgeSlots(Superslab& superslab) {
+// Purges what is idle inside a superslab that is in use, when there are `least` idle slots. Bytes given back.
+size_t PurgeSlots(Superslab& superslab, int least) {
   // Relaxed: hints; the exchange below takes the slots.
-  if ((superslab.dirty.load(std::memory_order_relaxed) & ~superslab.active.load(std::memory_order_relaxed)) == 0) {
-    return 0;
-  }
+  const uint32_t idle =
+      superslab.dirty.load(std::memory_order_relaxed) & ~superslab.active.load(std::memory_order_relaxed);
+  if (__builtin_popcount(idle) < least) return 0;
   MakeEmptyUnused(superslab);
   uint32_t unused = superslab.unused.load(std::memory_order_relaxed);  // a look: the exchange decides
   uint32_t bits;
@@ -328,6 +331,37 @@ size_t PurgeSlots(Superslab& superslab) {
   GiveUnused(superslab, bits);
   TryIdle(superslab);
   return BytesOf(purged);
+}
+
+// Purges about `bytes`: whole superslabs first, then slots of those that have `least_slots` idle ones. Bytes given
+// back.
+size_t Purge(size_t bytes, int least_slots) {
+  size_t done = arena::PurgeIdle(bytes);
+  while (done < bytes) {
+    Superslab* oldest = PopOldest(0, 0);
+    if (oldest == nullptr) break;
+    Dissolve(oldest);
+    done += arena::PurgeIdle(bytes - done);
+  }
+  // From the top: stage 2 takes from the bottom.
+  for (uint32_t n = registry.size(); n-- > 0 && done < bytes;) {
+    if (Superslab* superslab = registry.At(n); superslab != nullptr) done += PurgeSlots(*superslab, least_slots);
+  }
+  while (done < bytes) {
+    Superslab* oldest = PopOldest(0, 0);
+    if (oldest == nullptr) break;
+    Dissolve(oldest);
+    done += arena::PurgeIdle(bytes - done);
+  }
+  return done;
+}
+
+// How much may lie idle: what the option says, and an eighth of what is in use.
+size_t IdleKeep() {
+  const uint64_t held = superslabs_now.load(std::memory_order_relaxed) * kSuperslabSize;  // an amount, orders nothing
+  const uint64_t idle = g_idle.idle();
+  const uint64_t share = held > idle ? (held - idle) / 8 : 0;
+  return share > g_options.idle_keep ? share : g_options.idle_keep;
 }
 
 }  // namespace
@@ -374,35 +408,24 @@ void Release(Cache& cache, Slab& slab) {
   Balance();
 }
 
-size_t GiveBackIdle(size_t bytes) {
-  size_t done = arena::PurgeIdle(bytes);
-  while (done < bytes) {
-    Superslab* oldest = PopOldest(0, 0);
-    if (oldest == nullptr) break;
-    Dissolve(oldest);
-    done += arena::PurgeIdle(bytes - done);
-  }
-  // From the top: stage 2 takes from the bottom.
-  for (uint32_t n = registry.size(); n-- > 0 && done < bytes;) {
-    if (Superslab* superslab = registry.At(n); superslab != nullptr) done += PurgeSlots(*superslab);
-  }
-  while (done < bytes) {
-    Superslab* oldest = PopOldest(0, 0);
-    if (oldest == nullptr) break;
-    Dissolve(oldest);
-    done += arena::PurgeIdle(bytes - done);
-  }
-  return done;
-}
+size_t GiveBackIdle(size_t bytes) { return Purge(bytes, 1); }
 
 void Balance() {
   if (g_idle.idle() == 0) return;
-  const size_t excess = g_idle.Excess(os::NowMs(), g_options.idle_keep, g_options.purge_delay_ms);
+  const uint64_t now = os::NowMs();
+  const size_t keep = IdleKeep();
+  const size_t excess = g_idle.Excess(now, keep, g_options.purge_delay_ms);
   if (excess == 0) return;
+  const bool old = g_idle.IsOld(now, g_options.purge_delay_ms);
+  // What an early purge left as too scattered is not looked through again before a good deal has come to it. A guess:
+  // it orders nothing.
+  static constinit std::atomic<size_t> scattered{0};
+  if (!old && g_idle.idle() < scattered.load(std::memory_order_relaxed) + keep / 4) return;
   if (balancing.exchange(true, std::memory_order_acquire))
     return;  // acquire and release: what the purge did stays inside
-  GiveBackIdle(excess);
-  balancing.store(false, std::memory_order_release);  // as above
+  Purge(excess, old ? 1 : kWorthPurging);
+  scattered.store(g_idle.idle(), std::memory_order_relaxed);  // as above
+  balancing.store(false, std::memory_order_release);          // as above
 }
 
 void RepairAfterFork() {
