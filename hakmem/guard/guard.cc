@@ -13,6 +13,7 @@ namespace {
 
 constinit std::atomic<void*> queue[kQueueBlocks] = {};
 constinit std::atomic<uint64_t> turn{0};
+constinit std::atomic<uint64_t> oldest{0};  // no block of an earlier turn need be looked for
 constinit std::atomic<size_t> waiting_bytes{0};
 
 bool IsHuge(const Region& region) {
@@ -78,6 +79,21 @@ void Leave(void* p, FreeNow free_now) {
   free_now(p);
 }
 
+// Lets the next one in turn go. False when there is none.
+bool TakeOldest(FreeNow free_now) {
+  // Relaxed, all: numbers; the exchange passes the block on. A block that is not in its place yet leaves when its place
+  // is taken.
+  uint64_t first = oldest.load(std::memory_order_relaxed);
+  const uint64_t end = turn.load(std::memory_order_relaxed);
+  const uint64_t start = first + kQueueBlocks < end ? end - kQueueBlocks : first;
+  if (start >= end) return false;
+  if (oldest.compare_exchange_strong(first, start + 1, std::memory_order_relaxed)) {
+    // Acquire and release: as in Delay.
+    if (void* p = queue[start % kQueueBlocks].exchange(nullptr, std::memory_order_acq_rel)) Leave(p, free_now);
+  }
+  return true;
+}
+
 }  // namespace
 
 void Dress(void* p, size_t size) {
@@ -122,19 +138,11 @@ void Delay(void* p, FreeNow free_now) {
   CheckGuard("free", *region, p);
   const Slab& slab = SlabIn(*region, p);
   memset(p, kFreedByte, FilledLength(slab));
-  const size_t bytes =
-      waiting_bytes.fetch_add(slab.block_size(), std::memory_order_relaxed) + slab.block_size();  // an amount
-  const uint64_t at = turn.fetch_add(1, std::memory_order_relaxed);  // a number: the exchange passes the block on
+  waiting_bytes.fetch_add(slab.block_size(), std::memory_order_relaxed);  // an amount
+  const uint64_t at = turn.fetch_add(1, std::memory_order_relaxed);       // a number: the exchange passes the block on
   // Acquire and release: who takes a block out sees the pattern as it was filled in.
-  if (void* oldest = queue[at % kQueueBlocks].exchange(p, std::memory_order_acq_rel)) Leave(oldest, free_now);
-  // The oldest stand after ours. Blocks that come meanwhile may be taken early: the bound holds all the same.
-  size_t excess = bytes > kQueueBytes ? bytes - kQueueBytes : 0;
-  for (uint64_t i = 1; i < kQueueBlocks && excess != 0; ++i) {
-    void* old = queue[(at + i) % kQueueBlocks].exchange(nullptr, std::memory_order_acq_rel);  // as above
-    if (old == nullptr) continue;
-    const size_t size = address_map::SlabOf(old)->block_size();
-    excess -= size < excess ? size : excess;
-    Leave(old, free_now);
+  if (void* before = queue[at % kQueueBlocks].exchange(p, std::memory_order_acq_rel)) Leave(before, free_now);
+  while (waiting_bytes.load(std::memory_order_relaxed) > kQueueBytes && TakeOldest(free_now)) {  // an amount
   }
 }
 
