@@ -28,6 +28,11 @@ size_t OwnedSlab::PurgeFreePages() {
   auto is_purged = [&](size_t page) { return ((purged[page / kPagesPerSlab] >> (page % kPagesPerSlab)) & 1) != 0; };
   // Indices of the blocks that start in `page` and were handed out before: [first, end).
   auto first_in = [&](size_t page) { return (page * kPageSize + size - 1) / size; };
+  // Whether some of the blocks that start in `page` were handed out before, and some never.
+  auto is_partly_carved = [&](size_t page) {
+    const size_t end = first_in(page + 1) < slab.geometry().capacity ? first_in(page + 1) : slab.geometry().capacity;
+    return first_in(page) < slab.carved_ && slab.carved_ < end;
+  };
   auto end_in = [&](size_t page) {
     const size_t end = ((page + 1) * kPageSize + size - 1) / size;
     return end < slab.carved_ ? end : slab.carved_;
@@ -61,7 +66,11 @@ size_t OwnedSlab::PurgeFreePages() {
     const size_t first = page * kPageSize / size;
     size_t last = (page * kPageSize + kPageSize - 1) / size;
     if (first >= slab.carved_) return false;
-    if (last >= slab.carved_) last = slab.carved_ - 1;
+    if (last >= slab.carved_) {
+      last = slab.carved_ - 1;
+      // No more than the end of the last block: purged once, it would be purged for ever.
+      if (first_in(page) >= slab.carved_) return false;
+    }
     return counts.free_blocks[page] == last - first + 1;
   };
   bool goes[kMaxPages] = {};
@@ -96,6 +105,12 @@ size_t OwnedSlab::PurgeFreePages() {
     }
     size_t end = page;
     for (; end < pages && goes[end] && !is_purged(end); ++end) {
+      if (is_partly_carved(end)) {
+        // As if nothing in it had been carved: what is carved anew knows whole pages only, and would bring the blocks
+        // that are carved after this a second time.
+        slab.carved_ = static_cast<uint32_t>(first_in(end));
+        continue;
+      }
       purged[end / kPagesPerSlab] |= static_cast<uint16_t>(1u << (end % kPagesPerSlab));
       slab.purged_blocks_ += static_cast<uint32_t>(end_in(end) > first_in(end) ? end_in(end) - first_in(end) : 0);
     }
@@ -104,7 +119,11 @@ size_t OwnedSlab::PurgeFreePages() {
     arena::SetHugePages(slab.superslab().base, 1, false);
     const size_t from = page * kPageSize & ~(os::PageSize() - 1);
     const size_t to = (end * kPageSize + os::PageSize() - 1) & ~(os::PageSize() - 1);
-    if (gate::Purge(slab.base_ + from, to - from)) given_back += to - from;
+    if (gate::Purge(slab.base_ + from, to - from)) {
+      given_back += to - from;
+    } else {
+      slab.clean_ = false;
+    }
     page = end;
   }
   HAK_ASSERT(slab.free_count_ + slab.purged_blocks_ <= slab.carved_);
