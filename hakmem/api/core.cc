@@ -43,11 +43,11 @@ void* Allocate(size_t asked, bool zero) {
   bool clean;
   void* p = tiny::Allocate(ClassOfSize(size == 0 ? 1 : size), &clean);
   if (HAK_UNLIKELY(p == nullptr)) return NoMemory();
+  if constexpr (kTrackBlocks) tiny::MarkLive(p);
   if (zero) {
     // A clean block holds nothing but the link of its list.
     memset(p, 0, clean ? sizeof(Block) : size);
   }
-  if constexpr (kTrackBlocks) tiny::MarkLive(p);
   if constexpr (kGuardBuild) guard::Dress(p, asked);
   return p;
 }
@@ -123,8 +123,8 @@ void* Calloc(size_t count, size_t size) {
   size_t total;
   if (HAK_UNLIKELY(__builtin_mul_overflow(count, size, &total))) return NoMemory();
   if (void* p = tiny::TryMalloc(total); HAK_LIKELY(p != nullptr)) {
-    memset(p, 0, total);
     if constexpr (kTrackBlocks) tiny::MarkLive(p);
+    memset(p, 0, total);
     return p;
   }
   return CallocSlow(total);
@@ -154,9 +154,14 @@ void* Resize(void* p, size_t size, const void* caller) {
   } else if (size <= have && size >= have / 2) {
     return Resized(p, size);
   }
+  const int saved = errno;
   void* moved = Move(p, size, size < have ? size : have, caller);
-  // Programs do not expect a block that shrinks to fail.
-  return HAK_UNLIKELY(moved == nullptr) && size <= have ? Resized(p, size) : moved;
+  if (HAK_UNLIKELY(moved == nullptr) && size <= have) {
+    // Programs do not expect a block that shrinks to fail.
+    errno = saved;
+    return Resized(p, size);
+  }
+  return moved;
 }
 
 HAK_COLD void* ReallocNoted(void* p, size_t size, const void* caller) {
