@@ -7,6 +7,7 @@
 #include "hakmem/mmap_gate/mmap_gate.h"
 #include "hakmem/page_arena/page_arena.h"
 #include "hakmem/platform/os.h"
+#include "hakmem/platform/poison.h"
 #include "hakmem/shared_pool/shared_pool.h"
 #include "hakmem/superslab/address_map.h"
 
@@ -59,6 +60,12 @@ void PreferHugePages(const HugeBlock& block, size_t size) {
   arena::SetHugePages(block.base, size >> kSuperslabShift, true);
 }
 
+// The program may touch the first `size` bytes of the block's pieces.
+void ExposeTo(const HugeBlock& block, size_t size) {
+  Unpoison(block.base, size);
+  Poison(block.base + size, (block.pieces << kSuperslabShift) - size);
+}
+
 }  // namespace
 
 void* Allocate(size_t size, size_t alignment, bool zero) {
@@ -74,6 +81,7 @@ void* Allocate(size_t size, size_t alignment, bool zero) {
   }
   // A block that is to read as zero may stay empty in large parts: its pages come one by one.
   if (!zero) PreferHugePages(*block, size);
+  ExposeTo(*block, size);
   if (zero) Zero(block->base, size);
   // Relaxed: Enter publishes.
   block->size.store(size, std::memory_order_relaxed);
@@ -103,6 +111,7 @@ void Free(void* p, Region* region) {
   }
   const size_t size = block->size.load(std::memory_order_relaxed);  // ours since the exchange
   address_map::Remove(block->base, block->pieces);
+  Poison(block->base, block->pieces << kSuperslabShift);
   arena::Release(block->base, block->pieces);
   GiveSpare(block);
   Count(blocks_now, uint64_t{0} - 1);
@@ -126,6 +135,7 @@ void* Resize(void* p, Region* region, size_t size) {
       const size_t count = block->pieces - pieces;
       address_map::Remove(tail, count);
       block->pieces = pieces;
+      Poison(tail, count << kSuperslabShift);
       arena::Release(tail, count);
       pool::Balance();
     }
@@ -164,6 +174,7 @@ void* Resize(void* p, Region* region, size_t size) {
     Count(moved, 1);
   }
   if (size > old_size) PreferHugePages(*block, size);
+  ExposeTo(*block, size);
   block->size.store(size, std::memory_order_relaxed);  // the caller's own block
   Count(bytes_now, size - old_size);
   return block->base;

@@ -8,6 +8,7 @@
 #include "hakmem/diag/check.h"
 #include "hakmem/diag/ring.h"
 #include "hakmem/platform/os.h"
+#include "hakmem/platform/poison.h"
 
 namespace hakmem {
 
@@ -17,6 +18,8 @@ namespace gate {
 namespace {
 
 constexpr size_t kMetadataChunk = size_t{256} << 10;
+// Under the address sanitizer pieces of metadata stand apart, so that a write past one is seen.
+constexpr size_t kMetadataGap = kPoisons ? 64 : 0;
 [[maybe_unused]] constexpr size_t kWindowAlignment = size_t{1} << 30;
 
 // Accounts. Relaxed throughout: amounts that are compared with a limit or printed; no data hangs on them.
@@ -136,6 +139,7 @@ void Unmap(void* address, size_t size) {
   AssertNoLockHeld();
   Unbook(size);
   ring::Note(ring::Event::kUnmap, address, size);
+  Unpoison(address, size);  // for whoever maps it next
   // A kernel out of areas (vm.max_map_count) may refuse to split one: the memory at least goes back.
   if (os::Unmap(address, size) != 0) os::Purge(address, size);
 }
@@ -157,6 +161,7 @@ bool MoveOnto(void* from, size_t old_size, void* to, size_t new_size) {
   AssertNoLockHeld();
   if (os::RemapTo(from, old_size, new_size, to).ptr == nullptr) return false;
   Unbook(old_size);
+  Unpoison(from, old_size);  // for whoever maps it next
   return true;
 }
 
@@ -165,16 +170,17 @@ void* AllocateMetadata(size_t size, size_t alignment) {
     {
       LockHolder hold(metadata_lock);
       const uintptr_t at = (reinterpret_cast<uintptr_t>(metadata_at) + alignment - 1) & ~(alignment - 1);
-      if (metadata_at != nullptr && at + size <= reinterpret_cast<uintptr_t>(metadata_end)) {
-        metadata_at = reinterpret_cast<char*>(at + size);
+      if (metadata_at != nullptr && at + size + kMetadataGap <= reinterpret_cast<uintptr_t>(metadata_end)) {
+        metadata_at = reinterpret_cast<char*>(at + size + kMetadataGap);
+        Unpoison(reinterpret_cast<void*>(at), size);
         return reinterpret_cast<void*>(at);
       }
     }
-    const size_t chunk_size = size + alignment <= kMetadataChunk
-                                  ? kMetadataChunk
-                                  : (size + alignment + kMetadataChunk - 1) / kMetadataChunk * kMetadataChunk;
+    const size_t needed = size + alignment + kMetadataGap;
+    const size_t chunk_size = (needed + kMetadataChunk - 1) / kMetadataChunk * kMetadataChunk;
     char* chunk = MapMetadataChunk(chunk_size);
     if (chunk == nullptr) return nullptr;
+    Poison(chunk, chunk_size);
     metadata_bytes.fetch_add(chunk_size, std::memory_order_relaxed);  // an amount
     LockHolder hold(metadata_lock);
     if (chunk == metadata_end) {

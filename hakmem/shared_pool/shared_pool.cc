@@ -10,6 +10,7 @@
 #include "hakmem/page_arena/idle_budget.h"
 #include "hakmem/page_arena/page_arena.h"
 #include "hakmem/platform/os.h"
+#include "hakmem/platform/poison.h"
 #include "hakmem/shared_pool/empty_list.h"
 #include "hakmem/shared_pool/registry.h"
 #include "hakmem/superslab/address_map.h"
@@ -208,6 +209,7 @@ Superslab* NewSuperslab(bool dense) {
       return nullptr;
     }
   }
+  Poison(base, kSuperslabSize);
   const bool dirty = arena::IsDirty(base, 0);
   superslab->Prepare(base, dirty);
   if (!address_map::Enter(superslab, 1)) {

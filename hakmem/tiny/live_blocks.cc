@@ -1,6 +1,7 @@
 #include "hakmem/tiny/live_blocks.h"
 
 #include "hakmem/diag/check.h"
+#include "hakmem/platform/poison.h"
 #include "hakmem/superslab/address_map.h"
 
 namespace hakmem::tiny {
@@ -23,6 +24,7 @@ void MarkLive(const void* p) {
   const Slab* slab = address_map::SlabOf(p);
   if (slab == nullptr) return;  // a huge block
   HAK_CHECK(slab->IsBlockStart(p));
+  Unpoison(p, slab->block_size());
   const Bit bit = BitOf(*slab, p);
   const uint64_t before = bit.word->fetch_or(bit.mask, std::memory_order_relaxed);  // the bit alone; orders nothing
   if ((before & bit.mask) != 0) {
@@ -46,7 +48,10 @@ bool MarkFreed(const char* where, const void* p) {
   }
   const Bit bit = BitOf(*slab, p);
   const uint64_t before = bit.word->fetch_and(~bit.mask, std::memory_order_relaxed);  // the bit alone; orders nothing
-  if ((before & bit.mask) != 0) return true;
+  if ((before & bit.mask) != 0) {
+    Poison(p, slab->block_size());
+    return true;
+  }
   ReportFault(Fault::kDoubleFree, where, p, "");
   return false;
 }
