@@ -24,6 +24,7 @@ def hakmem_fuzz_test(name, srcs, corpus, dictionary = None, regressions = [], de
         srcs = srcs,
         size = "small",
         copts = HAKMEM_WARNINGS,
+        linkstatic = 1,
         args = ["--seed_file=$(location %s)" % file for file in files] +
                (["--dictionary=$(location %s)" % dictionary] if dictionary else []),
         data = files + ([dictionary] if dictionary else []),

@@ -10,12 +10,12 @@
 #include <cstring>
 
 // The harness's own assertion: an abort, so that libFuzzer keeps the input.
-#define FUZZ_CHECK(condition)                                                                   \
-  do {                                                                                          \
-    if (!(condition)) {                                                                         \
+#define FUZZ_CHECK(condition)                                                                    \
+  do {                                                                                           \
+    if (!(condition)) {                                                                          \
       fprintf(stderr, "%s:%d: fuzz target found: !(%s)\n", __FILE_NAME__, __LINE__, #condition); \
-      abort();                                                                                  \
-    }                                                                                           \
+      abort();                                                                                   \
+    }                                                                                            \
   } while (0)
 
 namespace hakmem::fuzz {

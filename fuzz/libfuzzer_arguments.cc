@@ -1,7 +1,7 @@
 // Turns the arguments that hakmem_fuzz_test gives into libFuzzer's.
 //
-// As a test: runs the seeds and ends. By `bazel run`: starts from the seeds, keeps what it finds in a directory of its own
-// (HAKMEM_FUZZ_CORPUS, or a fresh one under /tmp), and puts the input of a crash where the user stands.
+// As a test: runs the seeds and ends. By `bazel run`: starts from the seeds, keeps what it finds in a directory of its
+// own (HAKMEM_FUZZ_CORPUS, or a fresh one under /tmp), and puts the input of a crash where the user stands.
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +35,8 @@ std::string Absolute(const std::string& path) {
 }  // namespace
 
 extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-  const bool as_test = getenv("TEST_TMPDIR") != nullptr;
+  const char* const run_from = getenv("BUILD_WORKING_DIRECTORY");  // set by `bazel run` alone
+  const bool as_test = run_from == nullptr && getenv("TEST_TMPDIR") != nullptr;
   static std::vector<std::string> words;
   words.push_back((*argv)[0]);
   std::string seeds;
@@ -56,9 +57,7 @@ extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
     }
   }
   if (!as_test) {
-    if (const char* directory = getenv("BUILD_WORKING_DIRECTORY"); directory != nullptr) {
-      words.push_back("-artifact_prefix=" + std::string(directory) + "/");
-    }
+    if (run_from != nullptr) words.push_back("-artifact_prefix=" + std::string(run_from) + "/");
     if (!seeds.empty()) words.push_back("-seed_inputs=" + seeds);
     // Inputs are streams of decisions: a few KiB reach everything.
     words.push_back("-max_len=4096");

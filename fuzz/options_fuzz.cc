@@ -19,7 +19,8 @@ void Warn(const char* line) {
 }
 void Print(const char* line) { printed.push_back(line); }
 
-// The number that `text` stands for; false when it stands for none. With 128 bits, where the parser checks for overflow.
+// The number that `text` stands for; false when it stands for none. With 128 bits, where the parser checks for
+// overflow.
 bool ReadNumber(const std::string& text, uint64_t* out) {
   size_t digits = 0;
   unsigned __int128 value = 0;

@@ -1,8 +1,8 @@
 // The remote word and ownership alone: one slab, no heap, no pool.
 //
-// The first byte chooses. Even: one thread plays several heaps, and after each step a model says where every block is and
-// what the word, the counters and the tags must be. Odd: three threads at once, each with its share of the input; at the
-// end each block is found exactly once.
+// The first byte chooses. Even: one thread plays several heaps, and after each step a model says where every block is
+// and what the word, the counters and the tags must be. Odd: three threads at once, each with its share of the input;
+// at the end each block is found exactly once.
 
 #include <atomic>
 #include <map>

@@ -1,7 +1,7 @@
 // The main function of a fuzz target that is not fuzzed: runs it on files, each named before it is run.
 //
-// Flags are those that hakmem_fuzz_test gives; any other argument is a file. (No flags library: the same arguments go to
-// libFuzzer in other configurations.)
+// Flags are those that hakmem_fuzz_test gives; any other argument is a file. (No flags library: the same arguments go
+// to libFuzzer in other configurations.)
 
 #include <stdio.h>
 

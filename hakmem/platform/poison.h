@@ -4,8 +4,8 @@
 // between pieces of metadata. hakmem itself reads and writes free blocks through HAK_NO_ASAN functions only (block.h).
 // Without the sanitizer nothing of this is compiled.
 //
-// What it cannot see: a stray write into the metadata itself, which hakmem's own code, checked like all other, has to be
-// able to touch; and any access by the kernel.
+// What it cannot see: a stray write into the metadata itself, which hakmem's own code, checked like all other, has to
+// be able to touch; and any access by the kernel.
 #ifndef HAKMEM_PLATFORM_POISON_H_
 #define HAKMEM_PLATFORM_POISON_H_
 
