@@ -116,11 +116,32 @@ Outcome Commit(void* address, size_t size) {
   return r.error == EEXIST ? Outcome::kTaken : Outcome::kNoMemory;
 }
 
+namespace {
+
+bool TouchesWindow(const void* p, size_t size) {
+  const uintptr_t start = reinterpret_cast<uintptr_t>(p);
+  return HasWindow() && start < g_window_base + kWindowSize && start + size > g_window_base;
+}
+
+// Maps `size` bytes wherever the kernel likes, but for the window: where that is a hole between other mappings, the
+// kernel may well choose a free part of it.
+os::MapResult MapAwayFromWindow(size_t size) {
+  const uintptr_t hints[] = {0, g_window_base - size - kSuperslabSize, g_window_base + kWindowSize};
+  for (const uintptr_t hint : hints) {
+    const os::MapResult r = os::Map(reinterpret_cast<void*>(hint), size, false);
+    if (r.ptr == nullptr || !TouchesWindow(r.ptr, size)) return r;
+    os::Unmap(r.ptr, size);
+  }
+  return {nullptr, ENOMEM};
+}
+
+}  // namespace
+
 void* MapOutside(size_t size, size_t alignment) {
   AssertNoLockHeld();
   size_t padded;
   if (__builtin_add_overflow(size, alignment, &padded) || !Book(size)) return nullptr;
-  const os::MapResult r = os::Map(nullptr, padded, false);
+  const os::MapResult r = MapAwayFromWindow(padded);
   if (r.ptr == nullptr) {
     Unbook(size);
     return nullptr;
