@@ -21,6 +21,7 @@ constexpr hakmem::fuzz::Calls kLibrary = {
     [](void* p, size_t, size_t) { free(p); },
     [](const void* p) { return malloc_usable_size(const_cast<void*>(p)); },
     [](size_t) { return 0; },
+    false,
 };
 
 }  // namespace

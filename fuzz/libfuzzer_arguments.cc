@@ -1,7 +1,7 @@
 // Turns the arguments that hakmem_fuzz_test gives into libFuzzer's.
 //
 // As a test: runs the seeds and ends. By `bazel run`: starts from the seeds, keeps what it finds in a directory of its
-// own (HAKMEM_FUZZ_CORPUS, or a fresh one under /tmp), and puts the input of a crash where the user stands.
+// own (FUZZ_CORPUS, or a fresh one under /tmp), and puts the input of a crash where the user stands.
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 namespace {
 
 std::string WorkDirectory() {
-  if (const char* given = getenv("HAKMEM_FUZZ_CORPUS"); given != nullptr) return given;
+  if (const char* given = getenv("FUZZ_CORPUS"); given != nullptr) return given;
   std::string name = "/tmp/hakmem-fuzz-XXXXXX";
   if (mkdtemp(name.data()) == nullptr) abort();
   return name;

@@ -4,12 +4,12 @@
 #   ./bazelw run //testing/coverage [-- PATTERN...]
 #
 # Runs the tests (by default those of hakmem/, fuzz/ and testing/) with clang's source-based coverage, merges their profiles,
-# and prints a line for each source file of hakmem/ and the lines that nothing reached. HAKMEM_COVERAGE_DIR keeps the
+# and prints a line for each source file of hakmem/ and the lines that nothing reached. COVERAGE_DIR keeps the
 # profiles; the last line printed is the total.
 set -eu
 
 cd "${BUILD_WORKSPACE_DIRECTORY:?run it with ./bazelw run}"
-work=${HAKMEM_COVERAGE_DIR:-$(mktemp -d /tmp/hakmem-coverage-XXXXXX)}
+work=${COVERAGE_DIR:-$(mktemp -d /tmp/hakmem-coverage-XXXXXX)}
 mkdir -p "$work/profiles"
 patterns=("$@")
 [ $# -ne 0 ] || patterns=(//hakmem/... //fuzz/... //testing/...)
