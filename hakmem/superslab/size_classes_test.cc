@@ -1,0 +1,63 @@
+// The class table, derived again from what it promises.
+
+#include "hakmem/superslab/size_classes.h"
+
+#include <cstddef>
+
+#include "gtest/gtest.h"
+
+namespace hakmem {
+namespace {
+
+TEST(SizeClasses, EverySizeGetsTheSmallestClassThatHoldsIt) {
+  for (size_t size = 1; size <= kMaxClassed; ++size) {
+    const unsigned c = ClassOfSize(size);
+    ASSERT_GE(kSizeClasses[c].block_size, size) << size;
+    ASSERT_TRUE(c == 1 || kSizeClasses[c - 1].block_size < size) << size;
+  }
+}
+
+TEST(SizeClasses, ClassZeroServesNothing) {
+  EXPECT_EQ(ClassOfSize(0), 0u);
+  EXPECT_EQ(kSizeClasses[0].block_size, 0u);
+  EXPECT_EQ(kSizeClasses[0].capacity, 0u);
+}
+
+TEST(SizeClasses, AtMostAnEighthIsWastedInsideABlock) {
+  for (size_t size = 129; size <= kMaxClassed; ++size) {
+    const size_t waste = kSizeClasses[ClassOfSize(size)].block_size - size;
+    ASSERT_LE(waste * 8, kSizeClasses[ClassOfSize(size)].block_size) << size;
+  }
+}
+
+TEST(SizeClasses, TheTablesOwnFiguresAreTrue) {
+  for (unsigned c = 1; c < kClasses; ++c) {
+    const SizeClass& row = kSizeClasses[c];
+    const size_t span = row.span * kSlabSize;
+    const size_t least = c == 1 ? 1 : kSizeClasses[c - 1].block_size + 1;
+    EXPECT_EQ(row.inner_waste, (row.block_size - least) * 1000 / row.block_size) << c;
+    EXPECT_EQ(row.tail_waste, (span - row.capacity * size_t{row.block_size}) * 1000 / span) << c;
+    EXPECT_LE(row.capacity * size_t{row.block_size}, span) << c;
+    EXPECT_GT((row.capacity + size_t{1}) * row.block_size, span) << c;
+    EXPECT_LE(row.span, kMaxSpan) << c;
+    EXPECT_EQ(row.block_size % kMinBlock, 0u) << c;
+    // A remote word counts and addresses blocks in 16 bits.
+    EXPECT_LT(row.capacity, 1u << 16) << c;
+    EXPECT_LE(span / kMinBlock, 1u << 16) << c;
+  }
+}
+
+TEST(SizeClasses, TheReciprocalDividesExactly) {
+  for (unsigned c = 1; c < kClasses; ++c) {
+    const SizeClass& row = kSizeClasses[c];
+    const size_t span = row.span * kSlabSize;
+    for (size_t i = 0; i * row.block_size < span; ++i) {
+      const size_t start = i * row.block_size;
+      ASSERT_EQ(row.IndexOf(start), i) << c;
+      ASSERT_EQ(row.IndexOf(start + row.block_size - 1), i) << c;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace hakmem
