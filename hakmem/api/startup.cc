@@ -3,9 +3,13 @@
 #include <pthread.h>
 
 #include "hakmem/api/background.h"
+#include "hakmem/api/describe.h"
 #include "hakmem/api/statistics.h"
 #include "hakmem/config/options.h"
+#include "hakmem/diag/crash_handler.h"
+#include "hakmem/diag/log.h"
 #include "hakmem/diag/report.h"
+#include "hakmem/diag/report_text.h"
 #include "hakmem/diag/ring.h"
 #include "hakmem/guard/guard.h"
 #include "hakmem/large/huge.h"
@@ -79,7 +83,11 @@ void AfterForkInChild() HAK_NO_THREAD_SAFETY_ANALYSIS {
   pool::RepairAfterFork();
   heap_pool::AbandonOthersInChild(heap, tiny::RepairAfterFork);
   background::ForgetInChild();
+  if (heap != nullptr) heap->thread.store(static_cast<uint32_t>(os::ThreadId()), std::memory_order_relaxed);  // reports
+  ReportText::ForgetInChild();
+  crash_handler::RepairAfterFork();
   ring::RepairAfterFork();
+  HAK_LOG(kInfo, "forked child");
 }
 
 __attribute__((constructor(101))) void AtLoad() { Ensure(); }
@@ -113,6 +121,8 @@ bool SetUp() {
   g_options = options;
   if (g_options.verbose != 0) PrintOptions(g_options, ReportLine);
   gate::OpenWindow(g_options.window != 0);
+  SetDescriber(DescribeAddress);
+  if (g_options.crash_handler != 0) crash_handler::Install(gate::AllocateMetadata);
   if (g_options.ring != 0) ring::Start(g_options.ring, gate::AllocateMetadata);
   tiny::PrepareThreadExit();
   g_done.store(true, std::memory_order_release);  // publishes all of the above

@@ -24,6 +24,8 @@ enum class OnError : uint64_t {
   X(Number, stats,          STATS,          0,    0, 2, "print statistics at exit: 1 as text, 2 as JSON") \
   X(Choice, on_error,       ON_ERROR,       0,    0, 2, "what a detected misuse leads to: default, abort or continue") \
   X(Text,   report,         REPORT,         0,    0, 0, "file to which messages and statistics are appended; standard error when empty") \
+  X(Number, log,            LOG,            0,    0, 4, "debug and guard builds: 1 logs errors, 2 warnings too, 3 what happens, 4 details; release builds log nothing") \
+  X(Number, crash_handler,  CRASH_HANDLER,  0,    0, 1, "1 reports SIGSEGV, SIGBUS and SIGABRT before what would happen without: the program's handler or its end") \
   X(Number, ring,           RING,           0,    0, 1048576, "events that the debug ring keeps for each thread, as a power of two; 0 records none") \
   X(Text,   ring_file,      RING_FILE,      0,    0, 0, "file that the debug ring goes to at exit and on a crash, %p is the process; hakmem-ring.%p when empty") \
   X(Number, tiny_fast_cap,  TINY_FAST_CAP,  1024, 0, 1024, "most blocks in one free list of a thread; 0 caches none") \

@@ -1,19 +1,16 @@
-// Messages to the user: standard error, or the file of HAKMEM_REPORT. Nothing here allocates.
+// Reports of misuse: what happened, to which block, where, and what to run next. Nothing here allocates.
+//
+// The first line is the message; programs and tests may look for its words. The lines behind it explain.
 #ifndef HAKMEM_DIAG_REPORT_H_
 #define HAKMEM_DIAG_REPORT_H_
 
 #include <cstddef>
 #include <cstdint>
 
+#include "hakmem/diag/report_file.h"
 #include "hakmem/platform/format.h"
 
 namespace hakmem {
-
-// One line, with its line end added, in a single write(2), so that lines of two threads never mix.
-void ReportLine(const char* line);
-
-// Where reports go: a descriptor that stays open.
-int ReportFd();
 
 // What went wrong, so far as hakmem can tell.
 enum class Fault : uint8_t {
@@ -30,8 +27,11 @@ enum class Fault : uint8_t {
 // when the program is to go on (HAKMEM_ON_ERROR). The caller then does nothing further with `ptr`.
 void ReportFault(Fault fault, const char* where, const void* ptr, const char* detail);
 
-// Prints "hakmem: <what>" and aborts.
+// Prints "hakmem: fatal: <what>" and aborts.
 [[noreturn]] void Die(const char* what, const char* file, int line);
+
+// Whether the calling thread has reported why it aborts: its SIGABRT needs no second report.
+bool HasReported();
 
 }  // namespace hakmem
 

@@ -6,6 +6,7 @@
 
 #include "hakmem/config/options.h"
 #include "hakmem/diag/check.h"
+#include "hakmem/diag/log.h"
 #include "hakmem/diag/ring.h"
 #include "hakmem/platform/os.h"
 #include "hakmem/platform/poison.h"
@@ -98,14 +99,21 @@ char* MapMetadataChunk(size_t size) {
 void OpenWindow(bool allowed) {
   if (!allowed) return;
   const uintptr_t base = FindWindowBase();
-  if (base == kNoWindow) return;
+  if (base == kNoWindow) {
+    HAK_LOG(kWarning, "no window: free takes a slower path");
+    return;
+  }
+  HAK_LOG(kInfo, "window at ", Hex{base});
   metadata_frontier.store(base + kAddressMapSize, std::memory_order_relaxed);  // no second thread yet
   g_window_base = base;
 }
 
 Outcome Commit(void* address, size_t size) {
   AssertNoLockHeld();
-  if (!Book(size)) return Outcome::kNoMemory;
+  if (!Book(size)) {
+    HAK_LOG(kWarning, "HAKMEM_MEMORY_LIMIT refuses ", uint64_t{size}, " bytes");
+    return Outcome::kNoMemory;
+  }
   const os::MapResult r = os::Map(address, size, true);
   if (r.ptr != nullptr) {
     ApplyHugePagePolicy(address, size);

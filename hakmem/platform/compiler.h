@@ -19,6 +19,13 @@
 #define HAK_NO_ASAN __attribute__((no_sanitize_address))
 #endif
 
+// A look at what another thread may be changing, which is no fault where a wrong answer does no harm.
+#if defined(__clang__)
+#define HAK_NO_TSAN __attribute__((no_sanitize("thread")))
+#else
+#define HAK_NO_TSAN __attribute__((no_sanitize_thread))
+#endif
+
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define HAK_ASAN 1

@@ -57,7 +57,25 @@ void FutexWake(std::atomic<uint32_t>* word, int count);
 // write(2), retried on EINTR and short writes. Returns false when the descriptor takes no more.
 bool Write(int fd, const char* data, size_t size);
 
-// open(2) of a file for appended output, created with mode 0644. Descriptor or -errno.
+// One write(2). Byte count or -errno; IsTransient tells those after which another try may do.
+intptr_t WriteOnce(int fd, const char* data, size_t size);
+bool IsTransient(intptr_t result);
+// poll(2): whether the descriptor takes more within `ms`.
+bool WaitWritable(int fd, uint64_t ms);
+// Whether the descriptor is that of a file that has a place to write at: no pipe, no terminal.
+bool IsSeekable(int fd);
+
+// Copies memory of this process that may not be there. False when any of it cannot be read.
+bool ReadMemory(uint64_t from, void* to, size_t size);
+
+// Sends `signal` to the calling thread alone.
+void SendToThread(int signal);
+// errno, for a signal handler that has to leave it alone.
+int SavedErrno();
+void RestoreErrno(int saved);
+
+// open(2) of a file for appended output, created with mode 0644. Does not wait for the reader of a pipe. Descriptor or
+// -errno.
 int OpenForReport(const char* path);
 // open(2) of a file that is to be written anew. Does not wait for the reader of a pipe. Descriptor or -errno.
 int OpenForDump(const char* path);

@@ -5,6 +5,7 @@
 
 #include "hakmem/config/options.h"
 #include "hakmem/diag/check.h"
+#include "hakmem/diag/log.h"
 #include "hakmem/diag/ring.h"
 #include "hakmem/mmap_gate/mmap_gate.h"
 #include "hakmem/page_arena/idle_budget.h"
@@ -152,6 +153,7 @@ void Dissolve(Superslab* superslab) {
   // Relaxed: nobody holds a slot of this superslab.
   g_idle.RemoveIdle(BytesOf(superslab->dirty.load(std::memory_order_relaxed)));
   superslab->kind.store(Region::Kind::kNone, std::memory_order_relaxed);  // lookups go through the map
+  HAK_LOG(kDebug, "superslab given up at ", AsHex(superslab->base));
   arena::Release(superslab->base, 1);
   superslabs_now.fetch_sub(1, std::memory_order_relaxed);  // a count
   LockHolder hold(lock);
@@ -224,6 +226,7 @@ Superslab* NewSuperslab(bool dense) {
   arena::SetHugePages(base, 1, dense && others >= kHugeFrom);
   superslabs_mapped.fetch_add(1, std::memory_order_relaxed);  // a count
   Count(kStage3New);
+  HAK_LOG(kDebug, "new superslab at ", AsHex(base));
   return superslab;
 }
 

@@ -55,6 +55,14 @@ class Slab {
     return index < row.capacity && size_t{index} * row.block_size == offset;
   }
 
+  // For reports: what the owner last wrote, perhaps half of it.
+  struct Look {
+    const Block* free;
+    uint32_t free_count;
+    uint32_t carved;
+  };
+  HAK_NO_TSAN Look LookFromOutside() const { return {free_, free_count_, carved_}; }
+
   RemoteState PeekRemote() const { return remote_.Peek(); }
   HeapId owner() const { return remote_.Peek().owner; }
   Slot& slot() { return slot_; }

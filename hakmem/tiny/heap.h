@@ -114,6 +114,8 @@ struct alignas(64) Heap {
   pool::Cache pool_cache;
   HeapCounters counters;
 
+  std::atomic<uint32_t> thread;  // that drives it, by the system's id, for reports; 0: nobody
+
   // Links of the heap pool, guarded by its lock.
   Heap* pool_prev;
   Heap* pool_next;

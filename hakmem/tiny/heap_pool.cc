@@ -152,6 +152,7 @@ void AbandonOthersInChild(Heap* survivor, void (*repair)(Heap& heap)) {
         }
         const HeapState state = heap.state.Get();
         if (state == HeapState::kOrphaned) return;
+        heap.thread.store(0, std::memory_order_relaxed);  // for reports
         // A thread of the child may get the thread pointer of the one that is gone.
         for (unsigned list = 0; list < kListedClasses; ++list) heap.free(list).filled = 0;
         if (heap.busy) {

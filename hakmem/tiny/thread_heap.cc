@@ -7,7 +7,10 @@
 
 #include "hakmem/config/options.h"
 #include "hakmem/diag/check.h"
+#include "hakmem/diag/crash_handler.h"
+#include "hakmem/diag/log.h"
 #include "hakmem/diag/ring.h"
+#include "hakmem/platform/os.h"
 #include "hakmem/tiny/heap_pool.h"
 #include "hakmem/tiny/heap_slabs.h"
 #include "hakmem/tiny/outbox.h"
@@ -101,19 +104,25 @@ void EndThread(void* value) {
     return;
   }
   tls_heap = FinishedHeap();
+  heap->thread.store(0, std::memory_order_relaxed);  // for reports
   SetBusy(*heap, true);
   Empty(*heap);
   StopDriving(*heap);
   SetBusy(*heap, false);
   PutIntoPool(heap);
+  HAK_LOG(kInfo, "thread ends, heap ", heap->who.id, " is free");
   ring::EndThread();
+  crash_handler::EndThread();
 }
 
 Heap* StartThread() {
   Heap* heap = heap_pool::Acquire();
   if (heap == nullptr) return nullptr;
   StartDriving(*heap);
+  heap->thread.store(static_cast<uint32_t>(os::ThreadId()), std::memory_order_relaxed);  // for reports
   tls_heap = heap;
+  crash_handler::StartThread();
+  HAK_LOG(kInfo, "thread drives heap ", heap->who.id);
   // May allocate (glibc: for keys beyond the first 32), which works from here on.
   if (has_exit_key) pthread_setspecific(exit_key, heap);
   return heap;

@@ -1,0 +1,154 @@
+// The crash handler on whole programs: overflowed stacks, handlers of the program's, two threads at once, a reader that
+// does not read.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "gtest/gtest.h"
+#include "testing/child/child.h"
+
+namespace hakmem::faults {
+namespace {
+
+using testing::Outcome;
+
+std::string* g_library = nullptr;
+std::string* g_program = nullptr;
+
+Outcome RunFault(const std::string& name, const std::string& handler = "1") {
+  return testing::RunChild({*g_program, name}, {{"LD_PRELOAD", *g_library}, {"HAKMEM_CRASH_HANDLER", handler}});
+}
+
+size_t Count(const std::string& text, const std::string& what) {
+  size_t count = 0;
+  for (size_t at = 0; (at = text.find(what, at)) != std::string::npos; ++at) ++count;
+  return count;
+}
+
+TEST(CrashTest, WithoutTheOptionThereIsNoReport) {
+  const Outcome outcome = RunFault("null-dereference", "0");
+  EXPECT_EQ(outcome.signal(), SIGSEGV);
+  EXPECT_EQ(outcome.err, "");
+}
+
+TEST(CrashTest, AnOverflowedStackIsReported) {
+  for (const char* name : {"stack-overflow", "stack-overflow-in-thread"}) {
+    const Outcome outcome = RunFault(name);
+    EXPECT_EQ(outcome.signal(), SIGSEGV) << name;
+    EXPECT_TRUE(absl::StrContains(outcome.err, "The stack is used up")) << name << outcome.err;
+    EXPECT_TRUE(absl::StrContains(outcome.err, "UseUpTheStack+0x")) << name << outcome.err;
+  }
+}
+
+TEST(CrashTest, AHandlerThatTheProgramSetsLaterIsTheProgramsAlone) {
+  const Outcome outcome = RunFault("own-handler");
+  EXPECT_EQ(outcome.exit_status(), 42);
+  EXPECT_EQ(outcome.err, "");
+}
+
+TEST(CrashTest, AbortIsReportedOnceAndStillAborts) {
+  const Outcome outcome = RunFault("abort");
+  EXPECT_EQ(outcome.signal(), SIGABRT);
+  EXPECT_EQ(Count(outcome.err, "SIGABRT: the program called abort"), 1u) << outcome.err;
+  // hakmem's own abort has its report already.
+  const Outcome own = RunFault("double-free");
+  EXPECT_EQ(own.signal(), SIGABRT);
+  EXPECT_EQ(Count(own.err, "stack of thread"), 1u) << own.err;
+}
+
+TEST(CrashTest, TwoThreadsAtOnceGiveWholeReports) {
+  for (int i = 0; i < 20; ++i) {
+    const Outcome outcome = RunFault("two-at-once");
+    EXPECT_EQ(outcome.signal(), SIGSEGV);
+    const size_t reports =
+        Count(outcome.err, "hakmem: SIGSEGV: the program wrote to address 0x18, where no memory is\n");
+    ASSERT_GE(reports, 1u) << outcome.err;
+    ASSERT_LE(reports, 2u) << outcome.err;
+    EXPECT_EQ(Count(outcome.err, "SIGSEGV"), reports) << outcome.err;
+    // A report ends with this line, and the next begins behind it.
+    const std::string end = "HAKMEM_RING=65536 HAKMEM_CRASH_HANDLER=1 tells who allocated and who freed the block\n";
+    std::vector<std::string> parts = absl::StrSplit(outcome.err, end);
+    ASSERT_EQ(parts.size(), reports + 1) << outcome.err;
+    EXPECT_EQ(parts.back(), "");
+    parts.pop_back();
+    for (const std::string& part : parts) {
+      EXPECT_TRUE(absl::StartsWith(part, "hakmem: SIGSEGV")) << outcome.err;
+      EXPECT_EQ(Count(part, "stack of thread"), 1u) << outcome.err;
+    }
+  }
+}
+
+TEST(CrashTest, ASignalOfAnotherProcessIsNamedAndEndsTheProgram) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  const int err = memfd_create("err", 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    setenv("LD_PRELOAD", g_library->c_str(), 1);
+    setenv("HAKMEM_CRASH_HANDLER", "1", 1);
+    dup2(ends[1], STDOUT_FILENO);
+    dup2(err, STDERR_FILENO);
+    execl(g_program->c_str(), g_program->c_str(), "wait", nullptr);
+    _exit(127);
+  }
+  char c;
+  ASSERT_EQ(read(ends[0], &c, 1), 1);
+  kill(child, SIGSEGV);
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+  EXPECT_TRUE(absl::StrContains(testing::ReadAll(err), absl::StrCat("SIGSEGV: sent by process ", getpid())));
+}
+
+// Standard error is a pipe that is full, and nobody reads.
+TEST(CrashTest, AReportDoesNotHoldUpADyingProgram) {
+  for (const char* name : {"null-dereference", "double-free", "two-at-once"}) {
+    int ends[2];
+    ASSERT_EQ(pipe(ends), 0);
+    fcntl(ends[1], F_SETFL, O_NONBLOCK);
+    const std::string filling(4096, 'x');
+    while (write(ends[1], filling.data(), filling.size()) > 0) {
+    }
+    fcntl(ends[1], F_SETFL, 0);
+    const auto start = std::chrono::steady_clock::now();
+    const pid_t child = fork();
+    if (child == 0) {
+      setenv("LD_PRELOAD", g_library->c_str(), 1);
+      setenv("HAKMEM_CRASH_HANDLER", "1", 1);
+      dup2(open("/dev/null", O_WRONLY), STDOUT_FILENO);
+      dup2(ends[1], STDERR_FILENO);
+      execl(g_program->c_str(), g_program->c_str(), name, nullptr);
+      _exit(127);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    const auto took = std::chrono::steady_clock::now() - start;
+    EXPECT_TRUE(WIFSIGNALED(status)) << name;
+    // A second for the report, and what a busy machine takes for the rest.
+    EXPECT_LT(std::chrono::duration_cast<std::chrono::milliseconds>(took).count(), 2500) << name;
+    close(ends[0]);
+    close(ends[1]);
+  }
+}
+
+}  // namespace
+}  // namespace hakmem::faults
+
+int main(int argc, char** argv) {
+  ::testing::InitGoogleTest(&argc, argv);
+  if (argc != 3) return 2;
+  char resolved[PATH_MAX];
+  if (realpath(argv[1], resolved) == nullptr) return 2;
+  std::string library = resolved;
+  std::string program = argv[2];
+  hakmem::faults::g_library = &library;
+  hakmem::faults::g_program = &program;
+  return RUN_ALL_TESTS();
+}
