@@ -94,6 +94,25 @@ char* MapMetadataChunk(size_t size) {
   return static_cast<char*>(os::Map(nullptr, size, false).ptr);
 }
 
+// Moves superslab by superslab: mremap takes one kernel area at a time, and pieces that were touched while their pages
+// were of different kinds stay different areas for ever. The last piece grows to what is left. On failure all is moved
+// back.
+bool MovePieces(void* from, size_t old_size, void* to, size_t new_size) {
+  char* const source = static_cast<char*>(from);
+  char* const target = static_cast<char*>(to);
+  for (size_t at = 0; at < old_size; at += kSuperslabSize) {
+    const bool last = at + kSuperslabSize >= old_size;
+    if (os::RemapTo(source + at, kSuperslabSize, last ? new_size - at : kSuperslabSize, target + at).ptr != nullptr)
+      continue;
+    while (at != 0) {
+      at -= kSuperslabSize;
+      HAK_CHECK(os::RemapTo(target + at, kSuperslabSize, kSuperslabSize, source + at).ptr != nullptr);
+    }
+    return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 void OpenWindow(bool allowed) {
@@ -188,7 +207,8 @@ void AdviseHuge(void* address, size_t size, bool huge) {
 
 bool MoveOnto(void* from, size_t old_size, void* to, size_t new_size) {
   AssertNoLockHeld();
-  if (os::RemapTo(from, old_size, new_size, to).ptr == nullptr) return false;
+  if (os::RemapTo(from, old_size, new_size, to).ptr == nullptr && !MovePieces(from, old_size, to, new_size))
+    return false;
   Unbook(old_size);
   Unpoison(from, old_size);  // for whoever maps it next
   return true;
