@@ -11,8 +11,10 @@ namespace {
 constinit std::atomic<Slab*> hot_slots[kClasses] = {};
 constinit std::atomic<Slab*> bench_slots[kClasses] = {};
 
+// What the slot names; `slab`, if there is one, takes its place.
 Slab* Exchange(std::atomic<Slab*>& slot, Slab* slab) {
-  return slot.exchange(slab, std::memory_order_relaxed);  // a name: nothing hangs on it, which is the fault
+  if (slab == nullptr) return slot.load(std::memory_order_relaxed);  // as below
+  return slot.exchange(slab, std::memory_order_relaxed);             // a name: nothing hangs on it, which is the fault
 }
 
 }  // namespace
