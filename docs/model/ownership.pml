@@ -5,12 +5,12 @@
  *
  * -DFAULT=n seeds one fault, which spin has to find:
  *
- *      1  the sticky ring drains before it claims          7  the result of a claim is not looked at
- *      2  the hot slot does                                8  an acknowledgement leaves the notified bit set
- *      3  the bench slot does                              9  a release does not care for a notification on its way
- *      4  the mmap gate does                              10  the inbox is looked at before the heap is pooled
- *      5  the scan of the shared pool drains others' slabs 11  the notifier looks at the heap's state first
- *      6  the scan of trim does                           12  a retirement does not care for a notification on its way
+ *      1  a scan of all superslabs drains others' slabs    7  the result of a claim is not looked at
+ *      2  a scan of the hot superslab does                 8  an acknowledgement leaves the notified bit set
+ *      3  the sticky ring drains before it claims          9  a release does not care for a notification on its way
+ *      4  the hot slot does                               10  the inbox is looked at before the heap is pooled
+ *      5  the bench slot does                             11  the notifier looks at the heap's state first
+ *      6  the mmap gate does                              12  a retirement does not care for a notification on its way
  */
 #ifndef FAULT
 #define FAULT 0
@@ -27,12 +27,12 @@
 #define RETIRED 9
 
 /* Where refill has a name from. Those whose number is a fault's drain first when that fault is seeded. */
-#define STICKY 1
-#define HOT 2
-#define BENCH 3
-#define GATE 4
-#define SCAN 5
-#define TRIM 6
+#define SCAN 1
+#define HOT_SCAN 2
+#define STICKY 3
+#define HOT 4
+#define BENCH 5
+#define GATE 6
 #define MAILBOX 20
 
 /* The remote word. Sets of blocks are bits. */
@@ -309,7 +309,7 @@ proctype Thread(byte h) {
   :: atomic { in_mailbox -> in_mailbox = false; source = MAILBOX } TryCandidate(h)
   :: atomic { on_board -> on_board = false; source = GATE } TryCandidate(h)
   :: atomic { (owner == NOBODY || FAULT == SCAN) -> source = SCAN } TryCandidate(h)
-  :: atomic { (owner == NOBODY || FAULT == TRIM) -> source = TRIM } TryCandidate(h)
+  :: atomic { (owner == NOBODY || FAULT == HOT_SCAN) -> source = HOT_SCAN } TryCandidate(h)
   :: inbox[h] -> ReadInbox(h)
   :: empty_slot -> TakeEmptySlot(h)
   :: break

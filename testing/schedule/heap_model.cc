@@ -142,9 +142,9 @@ ModelBlock* World::Refill(ModelHeap& heap, Source source) {
       }
       return nullptr;
     case Source::kScan:
-    case Source::kTrim: {
+    case Source::kHotScan: {
       const bool drains =
-          fault_ == (source == Source::kScan ? OwnershipFault::kScanDrains : OwnershipFault::kTrimDrains);
+          fault_ == (source == Source::kScan ? OwnershipFault::kScanDrains : OwnershipFault::kHotScanDrains);
       for (const std::unique_ptr<ModelSlab>& slab : slabs_) {
         if (drains && slab->remote.Peek().count != 0) UnownedDrain(*slab);
         if (slab->remote.Peek().owner != kNoHeap) continue;

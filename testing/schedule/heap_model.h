@@ -69,7 +69,7 @@ struct ModelSlab {
 };
 
 // Where refill looks for a name.
-enum class Source : uint8_t { kSticky, kHot, kBench, kMailbox, kGate, kScan, kTrim };
+enum class Source : uint8_t { kSticky, kHot, kBench, kMailbox, kGate, kScan, kHotScan };
 
 // The six faults of an earlier hakmem: a drain without ownership, or before the claim.
 enum class OwnershipFault : uint8_t {
@@ -79,7 +79,7 @@ enum class OwnershipFault : uint8_t {
   kBenchDrains,
   kGateDrains,
   kScanDrains,
-  kTrimDrains
+  kHotScanDrains
 };
 
 struct ModelHeap {

@@ -113,7 +113,7 @@ struct PushClaims : InWorld {
       world_.ReadInbox(owner_);
     });
     Frees(second_, block(1));
-    Does([this] { Keep(0, world_.Refill(third_, Source::kTrim)); });
+    Does([this] { Keep(0, world_.Refill(third_, Source::kScan)); });
   }
 };
 

@@ -50,7 +50,7 @@ INSTANTIATE_TEST_SUITE_P(All, EachSource,
                                          Seeded{"Mailbox", Source::kMailbox, OwnershipFault::kNone},
                                          Seeded{"Gate", Source::kGate, OwnershipFault::kGateDrains},
                                          Seeded{"Scan", Source::kScan, OwnershipFault::kScanDrains},
-                                         Seeded{"Trim", Source::kTrim, OwnershipFault::kTrimDrains}),
+                                         Seeded{"HotScan", Source::kHotScan, OwnershipFault::kHotScanDrains}),
                          [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
