@@ -16,6 +16,7 @@
 
 #include "fuzz/input.h"
 #include "hakmem/config/options.h"
+#include "hakmem/guard/guard.h"
 #include "hakmem/platform/build.h"
 #include "hakmem/superslab/address_map.h"
 
@@ -102,14 +103,16 @@ class Run {
     FUZZ_CHECK(address_map::RegionOf(inside) == region);
     FUZZ_CHECK(hak_owns(inside) == 1);
     Slab* slab = address_map::SlabOf(held.p);
-    if (held.size > kMaxClassed) {
+    const size_t padded = guard::Padded(held.size);
+    if (padded > kMaxClassed) {
       FUZZ_CHECK(slab == nullptr && region->base == held.p);
       return;
     }
     FUZZ_CHECK(slab != nullptr && address_map::SlabOf(inside) == slab);
     FUZZ_CHECK(slab->Contains(inside) && slab->IsBlockStart(held.p));
     FUZZ_CHECK(slab->IsBlockStart(inside) == (inside == held.p));
-    FUZZ_CHECK(slab->size_class() == ClassOfSize(held.size) && slab->block_size() == usable);
+    FUZZ_CHECK(slab->size_class() == ClassOfSize(padded));
+    FUZZ_CHECK(kGuardBuild ? usable == held.size : usable == slab->block_size());
     // The index of a block, computed twice: by the distance, and by walking pieces of 64 KiB.
     FUZZ_CHECK(&slab->superslab() == region);
     FUZZ_CHECK(slab->base() == slab->superslab().base + slab->index() * kSlabSize);

@@ -80,7 +80,7 @@ class Player {
       case 0:
       case 1: return Take(Size(), 0, [&](size_t n) { return calls_.malloc(n); });
       case 2: return Calloc();
-      case 3: return Take(Size(), size_t{16} << input_.Below(12), [&](size_t n) { return Aligned(n); });
+      case 3: return AlignedAlloc();
       case 4: return PosixMemalign();
       case 5:
       case 6: return held_.empty() ? 0 : Realloc(input_.Below(held_.size()));
@@ -136,7 +136,6 @@ class Player {
   template <class Allocate>
   uint64_t Take(size_t size, size_t alignment, Allocate allocate) {
     if (!HasRoom(size)) return 0;
-    alignment_ = alignment;
     const size_t least = alignment != 0 ? alignment : size >= 16 ? 16 : 8;
     errno = 0;
     void* p = allocate(size);
@@ -146,7 +145,13 @@ class Player {
     Keep(p, size, alignment);
     return 1;
   }
-  void* Aligned(size_t size) { return calls_.aligned_alloc(alignment_, size); }
+
+  // A multiple of the alignment, which older standards ask for and some allocators insist on.
+  uint64_t AlignedAlloc() {
+    const size_t alignment = size_t{16} << input_.Below(12);
+    const size_t size = (Size() + alignment) & ~(alignment - 1);
+    return Take(size, alignment, [&](size_t n) { return calls_.aligned_alloc(alignment, n); });
+  }
 
   uint64_t Calloc() {
     const size_t size = Size();
@@ -248,7 +253,6 @@ class Player {
   Input input_;
   std::vector<Held> held_;
   size_t bytes_ = 0;
-  size_t alignment_ = 16;
 };
 
 }  // namespace hakmem::fuzz
