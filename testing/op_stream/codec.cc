@@ -133,8 +133,9 @@ bool ReadHeader(Reader* in, Decoded* out) {
 // Appends a whole chunk. False, with the error set and nothing appended, when it is not sound; false at the end mark.
 bool ReadChunk(Reader* in, Decoded* out) {
   const size_t from = in->at();
-  const auto fail = [&](std::string_view what) {
-    out->error = absl::StrCat(what, " in the chunk at byte ", from, "; ", out->stream.ops.size(), " operations are sound");
+  const auto fail = [&](const std::string& what) {
+    out->error =
+        absl::StrCat(what, " in the chunk at byte ", from, "; ", out->stream.ops.size(), " operations are sound");
     return false;
   };
   if (in->empty()) return fail("the file ends without its end mark");

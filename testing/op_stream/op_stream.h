@@ -1,12 +1,13 @@
 // A multi-threaded stream of allocation operations, as data.
 //
 // A stream is one sequence of operations. Each names the thread that performs it; the sequence fixes the order within a
-// thread and, between threads, only what has to be fixed: a block that was handed over is used after it was handed over, a
-// thread runs between its start and its end, and a barrier holds everybody. Everything else may happen at the same time.
+// thread and, between threads, only what has to be fixed: a block that was handed over is used after it was handed
+// over, a thread runs between its start and its end, and a barrier holds everybody. Everything else may happen at the
+// same time.
 //
-// Every thread has slots of its own, numbered from 0; a slot holds one block or none. A stream is valid when every operand
-// is within its bounds (see OperandLimit); any valid stream can be executed, because an operation that makes no sense at its
-// place (an empty slot freed, a thread ended twice) does nothing. plan.h says precisely what.
+// Every thread has slots of its own, numbered from 0; a slot holds one block or none. A stream is valid when every
+// operand is within its bounds (see OperandLimit); any valid stream can be executed, because an operation that makes no
+// sense at its place (an empty slot freed, a thread ended twice) does nothing. plan.h says precisely what.
 #ifndef TESTING_OP_STREAM_OP_STREAM_H_
 #define TESTING_OP_STREAM_OP_STREAM_H_
 
@@ -94,7 +95,8 @@ struct Header {
   uint32_t threads = 1;       // 1 to kMaxThreads; thread 0 runs from the beginning to the end
   uint32_t slots = 1;         // of each thread, 1 to kMaxSlots
   uint64_t max_size = 65536;  // of a block, up to kMaxSize
-  uint64_t max_live = uint64_t{1} << 30;  // bytes asked for and not freed; an operation that would exceed it does nothing
+  uint64_t max_live =
+      uint64_t{1} << 30;  // bytes asked for and not freed; an operation that would exceed it does nothing
 
   bool operator==(const Header&) const = default;
 };
@@ -111,7 +113,8 @@ struct Stream {
   bool operator==(const Stream&) const = default;
 };
 
-// The greatest value that operand `i` of `op` may have in a stream of `header`; it may depend on the operands before it.
+// The greatest value that operand `i` of `op` may have in a stream of `header`; it may depend on the operands before
+// it.
 uint64_t OperandLimit(const Header& header, const Op& op, size_t i);
 
 // Empty when valid, else what is wrong.

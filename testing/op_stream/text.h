@@ -1,4 +1,5 @@
-// The text form of a stream, for people: a line for the header, then a line an operation, the thread first. Text after a
+// The text form of a stream, for people: a line for the header, then a line an operation, the thread first. Text after
+// a
 // '#' and empty lines are skipped.
 //
 //   stream threads=2 slots=8 max_size=4096 max_live=65536
