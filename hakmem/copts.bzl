@@ -1,6 +1,6 @@
 """Compiler flags of hakmem's own code."""
 
-load("@rules_cc//cc:defs.bzl", "cc_library")
+load("@rules_cc//cc:defs.bzl", "cc_library", "cc_test")
 
 # Errors in this tree (.bazelrc), and nobody's where hakmem is a part of somebody else's build.
 HAKMEM_WARNINGS = [
@@ -40,5 +40,20 @@ def hakmem_library(name, copts = [], **kwargs):
             "//conditions:default": [],
         }),
         linkstatic = 1,
+        **kwargs
+    )
+
+def hakmem_test(name, deps, size = "small", **kwargs):
+    """The test of a part, in name.cc beside it.
+
+    The state of a room is the process's: a test binary for each part keeps the parts apart.
+    """
+    cc_test(
+        name = name,
+        size = size,
+        srcs = [name + ".cc"],
+        copts = HAKMEM_WARNINGS,
+        linkopts = ["-pthread"],
+        deps = deps + ["@com_google_googletest//:gtest_main"],
         **kwargs
     )

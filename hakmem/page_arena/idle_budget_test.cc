@@ -1,0 +1,61 @@
+#include "hakmem/page_arena/idle_budget.h"
+
+#include "gtest/gtest.h"
+
+namespace hakmem {
+namespace {
+
+constexpr size_t kMiB = size_t{1} << 20;
+constexpr size_t kKeep = 8 * kMiB;
+constexpr uint64_t kDelay = 500;
+constexpr uint64_t kNow = 1'000'000;
+
+TEST(IdleBudgetTest, NothingIdleNothingToPurge) {
+  IdleBudget budget;
+  EXPECT_EQ(budget.Excess(kNow, 0, 0), 0u);
+}
+
+TEST(IdleBudgetTest, ABurstIsPurgedAtOnceDownToHalfOfWhatIsKept) {
+  IdleBudget budget;
+  budget.AddIdle(100 * kMiB, kNow);
+  EXPECT_EQ(budget.Excess(kNow, kKeep, kDelay), 96 * kMiB);
+}
+
+TEST(IdleBudgetTest, ALittleStaysUntilItIsOld) {
+  IdleBudget budget;
+  budget.AddIdle(kMiB, kNow);
+  EXPECT_EQ(budget.Excess(kNow + kDelay - 1, kKeep, kDelay), 0u);
+  EXPECT_EQ(budget.Excess(kNow + kDelay, kKeep, kDelay), kMiB);
+  EXPECT_EQ(budget.Excess(kNow, kKeep, 0), kMiB);
+}
+
+TEST(IdleBudgetTest, RefaultsPutThePurgeOffUntilTimeHasPaid) {
+  IdleBudget budget;
+  budget.AddRefault(2 * IdleBudget::kDebtLimit);
+  const uint64_t paid_ms = IdleBudget::kDebtLimit / IdleBudget::kPaidPerMs;
+  budget.AddIdle(100 * kMiB, kNow);
+  // The first look pays for all the time before.
+  EXPECT_NE(budget.Excess(kNow, kKeep, kDelay), 0u);
+  budget.AddRefault(2 * IdleBudget::kDebtLimit);
+  EXPECT_EQ(budget.Excess(kNow, kKeep, kDelay), 0u);
+  EXPECT_EQ(budget.Excess(kNow + paid_ms - 1, kKeep, kDelay), 0u);
+  EXPECT_NE(budget.Excess(kNow + paid_ms, kKeep, kDelay), 0u);
+}
+
+TEST(IdleBudgetTest, DebtDoesNotKeepWhatIsOld) {
+  IdleBudget budget;
+  budget.AddIdle(kMiB, kNow);
+  budget.AddRefault(100 * IdleBudget::kDebtLimit);
+  EXPECT_EQ(budget.Excess(kNow + kDelay, kKeep, kDelay), kMiB);
+}
+
+TEST(IdleBudgetTest, TakenBelowNothingReadsAsNothing) {
+  IdleBudget budget;
+  budget.RemoveIdle(kMiB);
+  EXPECT_EQ(budget.idle(), 0u);
+  budget.AddIdle(3 * kMiB, kNow);
+  EXPECT_EQ(budget.idle(), 2 * kMiB);
+}
+
+}  // namespace
+}  // namespace hakmem

@@ -1,0 +1,121 @@
+#include "hakmem/platform/os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "gtest/gtest.h"
+#include "hakmem/test_support/faults.h"
+#include "hakmem/test_support/pages.h"
+
+namespace hakmem::os {
+namespace {
+
+constexpr size_t kSize = 64 << 10;
+
+TEST(OsTest, MapReadsAsZeroAndUnmapTakesAway) {
+  const MapResult map = Map(nullptr, kSize, false);
+  ASSERT_NE(map.ptr, nullptr);
+  EXPECT_TRUE(test::IsZero(map.ptr, kSize));
+  EXPECT_EQ(Unmap(map.ptr, kSize), 0);
+  EXPECT_FALSE(test::IsMapped(map.ptr, kSize));
+}
+
+TEST(OsTest, FixedNeverReplaces) {
+  test::ForeignMapping foreign(nullptr, kSize, test::ForeignMapping::Access::kReadWrite);
+  ASSERT_NE(foreign.get(), nullptr);
+  foreign.get()[0] = 7;
+  const MapResult map = Map(foreign.get(), kSize, true);
+  EXPECT_EQ(map.ptr, nullptr);
+  EXPECT_EQ(map.error, EEXIST);
+  EXPECT_EQ(foreign.get()[0], 7);
+}
+
+TEST(OsTest, PurgeLeavesZeroesAndNoPages) {
+  const MapResult map = Map(nullptr, kSize, false);
+  ASSERT_NE(map.ptr, nullptr);
+  memset(map.ptr, 1, kSize);
+  EXPECT_EQ(test::ResidentBytes(map.ptr, kSize), static_cast<long>(kSize));
+  EXPECT_EQ(Purge(map.ptr, kSize), 0);
+  EXPECT_EQ(test::ResidentBytes(map.ptr, kSize), 0);
+  EXPECT_TRUE(test::IsZero(map.ptr, kSize));
+  Unmap(map.ptr, kSize);
+}
+
+TEST(OsTest, RemapMovesPages) {
+  char* from = static_cast<char*>(Map(nullptr, kSize, false).ptr);
+  char* to = static_cast<char*>(Map(nullptr, 2 * kSize, false).ptr);
+  ASSERT_TRUE(from != nullptr && to != nullptr);
+  from[kSize - 1] = 42;
+  const MapResult moved = RemapTo(from, kSize, 2 * kSize, to);
+  ASSERT_EQ(moved.ptr, to);
+  EXPECT_EQ(to[kSize - 1], 42);
+  EXPECT_TRUE(test::IsZero(to + kSize, kSize));
+  EXPECT_FALSE(test::IsMapped(from, kSize));
+  Unmap(to, 2 * kSize);
+}
+
+TEST(OsTest, FailuresComeBackAndErrnoIsLeftAlone) {
+  errno = 1234;
+  char* const odd = reinterpret_cast<char*>(uintptr_t{1});
+  EXPECT_EQ(Unmap(odd, kSize), EINVAL);
+  EXPECT_EQ(Purge(odd, kSize), EINVAL);
+  EXPECT_EQ(Map(nullptr, SIZE_MAX / 2, false).ptr, nullptr);
+  EXPECT_EQ(OpenForRead("/no/such/file"), -ENOENT);
+  EXPECT_FALSE(Write(-1, "x", 1));
+  EXPECT_GT(NowMs(), 0u);
+  EXPECT_EQ(errno, 1234);
+}
+
+TEST(OsTest, WriteWritesAll) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  EXPECT_TRUE(Write(ends[1], "hello", 5));
+  char text[8] = {};
+  EXPECT_EQ(Read(ends[0], text, sizeof(text)), 5);
+  EXPECT_STREQ(text, "hello");
+  Close(ends[0]);
+  Close(ends[1]);
+}
+
+TEST(OsTest, CallsAreCounted) {
+  const uint64_t before = CallCount(Call::kMap);
+  const MapResult map = Map(nullptr, kSize, false);
+  Unmap(map.ptr, kSize);
+  EXPECT_EQ(CallCount(Call::kMap), before + 1);
+}
+
+TEST(OsTest, Identities) {
+  EXPECT_EQ(ProcessId(), getpid());
+  EXPECT_EQ(PageSize(), static_cast<size_t>(sysconf(_SC_PAGESIZE)));
+  EXPECT_FALSE(IsSecure());
+  EXPECT_NE(RandomSeed(), RandomSeed());
+}
+
+#if !defined(HAKMEM_BUILD_RELEASE)
+TEST(OsTest, TheHookFailsExactlyTheCallsItWants) {
+  test::FailingCalls failing(Call::kMap, ENOMEM, 1, 1);
+  const MapResult first = Map(nullptr, kSize, false);
+  const MapResult second = Map(nullptr, kSize, false);
+  const MapResult third = Map(nullptr, kSize, false);
+  EXPECT_NE(first.ptr, nullptr);
+  EXPECT_EQ(second.ptr, nullptr);
+  EXPECT_EQ(second.error, ENOMEM);
+  EXPECT_NE(third.ptr, nullptr);
+  EXPECT_EQ(Unmap(first.ptr, kSize), 0);
+  EXPECT_EQ(Unmap(third.ptr, kSize), 0);
+}
+
+TEST(OsTest, PretendedPageSize) {
+  {
+    test::PretendedPageSize pretended(64 << 10);
+    EXPECT_EQ(PageSize(), size_t{64} << 10);
+  }
+  EXPECT_EQ(PageSize(), static_cast<size_t>(sysconf(_SC_PAGESIZE)));
+}
+#endif
+
+}  // namespace
+}  // namespace hakmem::os
