@@ -10,8 +10,8 @@
 #include <thread>
 #include <vector>
 
-#include "hakmem/platform/os.h"
 #include "gtest/gtest.h"
+#include "hakmem/platform/os.h"
 
 namespace hakmem::ring {
 namespace {
@@ -19,11 +19,9 @@ namespace {
 constexpr uint64_t kCapacity = 16;
 std::atomic<bool> has_memory{true};
 
-void *AllocateZeroed(size_t size, size_t alignment) {
-  if (!has_memory.load())
-    return nullptr;
-  void *p =
-      aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+void* AllocateZeroed(size_t size, size_t alignment) {
+  if (!has_memory.load()) return nullptr;
+  void* p = aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
   memset(p, 0, size);
   return p;
 }
@@ -31,8 +29,8 @@ void *AllocateZeroed(size_t size, size_t alignment) {
 std::vector<Record> AllRecords() {
   std::vector<Record> records;
   Visit({nullptr,
-         [](const Record &record, void *context) {
-           static_cast<std::vector<Record> *>(context)->push_back(record);
+         [](const Record& record, void* context) {
+           static_cast<std::vector<Record>*>(context)->push_back(record);
            return true;
          },
          &records});
@@ -43,14 +41,13 @@ std::vector<Record> AllRecords() {
 // of one test.
 std::vector<Record> RecordsOf(uint64_t least) {
   std::vector<Record> records;
-  for (const Record &r : AllRecords()) {
-    if (r.value >= least && r.value < least + 1000000)
-      records.push_back(r);
+  for (const Record& r : AllRecords()) {
+    if (r.value >= least && r.value < least + 1000000) records.push_back(r);
   }
   return records;
 }
 
-const void *Address(uint64_t n) { return reinterpret_cast<const void *>(n); }
+const void* Address(uint64_t n) { return reinterpret_cast<const void*>(n); }
 
 // The first test: the recorder cannot be turned off again.
 TEST(RingTest, IsOffUntilStarted) {
@@ -64,11 +61,10 @@ TEST(RingTest, IsOffUntilStarted) {
 
 TEST(RingTest, KeepsWhatIsNoted) {
   const uint64_t before = os::NowNs();
-  Write(Event::kMalloc, Address(0x1230), Address(0x1000), 7, 42, 1000000,
-        Address(0xabc));
+  Write(Event::kMalloc, Address(0x1230), Address(0x1000), 7, 42, 1000000, Address(0xabc));
   const std::vector<Record> records = RecordsOf(1000000);
   ASSERT_EQ(records.size(), 1u);
-  const Record &r = records[0];
+  const Record& r = records[0];
   EXPECT_EQ(r.event, static_cast<uint8_t>(Event::kMalloc));
   EXPECT_EQ(r.pointer, 0x1230u);
   EXPECT_EQ(r.slab, 0x1000u);
@@ -83,23 +79,20 @@ TEST(RingTest, KeepsWhatIsNoted) {
 TEST(RingTest, BeginsWithTheStartOfTheThread) {
   std::thread([] { Note(Event::kMap, Address(1), 1500000); }).join();
   std::vector<Record> own;
-  for (const Record &r : AllRecords()) {
-    if (r.thread == RecordsOf(1500000).at(0).thread)
-      own.push_back(r);
+  for (const Record& r : AllRecords()) {
+    if (r.thread == RecordsOf(1500000).at(0).thread) own.push_back(r);
   }
   ASSERT_EQ(own.size(), 2u);
   EXPECT_EQ(own[0].event, static_cast<uint8_t>(Event::kThreadStart));
 }
 
 TEST(RingTest, OverwritesTheOldest) {
-  for (uint64_t i = 0; i < 3 * kCapacity; ++i)
-    Note(Event::kMap, Address(i + 1), 2000000 + i);
+  for (uint64_t i = 0; i < 3 * kCapacity; ++i) Note(Event::kMap, Address(i + 1), 2000000 + i);
   const std::vector<Record> records = RecordsOf(2000000);
   ASSERT_EQ(records.size(), kCapacity);
   for (uint64_t i = 0; i < kCapacity; ++i) {
     EXPECT_EQ(records[i].value, 2000000 + 2 * kCapacity + i);
-    if (i > 0)
-      EXPECT_EQ(records[i].sequence, records[i - 1].sequence + 1);
+    if (i > 0) EXPECT_EQ(records[i].sequence, records[i - 1].sequence + 1);
   }
 }
 
@@ -108,8 +101,7 @@ TEST(RingTest, AThreadTakesOverTheRingThatWasLeftLongestAgo) {
   auto in_turn = [&](int mine, uint64_t value) {
     Note(Event::kMap, Address(1), value);
     ++turn;
-    while (turn.load() != mine)
-      std::this_thread::yield();
+    while (turn.load() != mine) std::this_thread::yield();
     EndThread();
     ++turn;
   };
@@ -123,8 +115,7 @@ TEST(RingTest, AThreadTakesOverTheRingThatWasLeftLongestAgo) {
   EXPECT_NE(old[0].thread, old[1].thread);
   // The next thread writes over what the one that ended first has left.
   std::thread([] {
-    for (uint64_t i = 0; i < kCapacity; ++i)
-      Note(Event::kUnmap, Address(1), 4000000 + i);
+    for (uint64_t i = 0; i < kCapacity; ++i) Note(Event::kUnmap, Address(1), 4000000 + i);
     EndThread();
   }).join();
   const std::vector<Record> kept = RecordsOf(3000000);
@@ -140,10 +131,8 @@ TEST(RingTest, AReaderNeverSeesHalfARecord) {
   std::vector<std::thread> writers;
   for (int w = 0; w < kWriters; ++w) {
     writers.emplace_back([&] {
-      for (uint64_t i = 5000000; !done.load(std::memory_order_relaxed);
-           i = i == 5999999 ? 5000000 : i + 1) { // a flag
-        Write(Event::kFree, Address(i * 3), Address(i * 5), i % 251,
-              static_cast<uint32_t>(i * 7), i, Address(i * 11));
+      for (uint64_t i = 5000000; !done.load(std::memory_order_relaxed); i = i == 5999999 ? 5000000 : i + 1) {  // a flag
+        Write(Event::kFree, Address(i * 3), Address(i * 5), i % 251, static_cast<uint32_t>(i * 7), i, Address(i * 11));
       }
       EndThread();
     });
@@ -151,7 +140,7 @@ TEST(RingTest, AReaderNeverSeesHalfARecord) {
   size_t seen = 0;
   const uint64_t until = os::NowMs() + 300;
   while (os::NowMs() < until || seen == 0) {
-    for (const Record &r : RecordsOf(5000000)) {
+    for (const Record& r : RecordsOf(5000000)) {
       ++seen;
       ASSERT_EQ(r.pointer, r.value * 3);
       ASSERT_EQ(r.slab, r.value * 5);
@@ -161,8 +150,7 @@ TEST(RingTest, AReaderNeverSeesHalfARecord) {
     }
   }
   done.store(true);
-  for (std::thread &writer : writers)
-    writer.join();
+  for (std::thread& writer : writers) writer.join();
   EXPECT_GT(seen, 100u);
 }
 
@@ -177,17 +165,14 @@ TEST(RingTest, CountsWhatHadNoMemory) {
     threads.emplace_back([&] {
       Note(Event::kMap, Address(1), 6000000);
       ++ready;
-      while (!done.load())
-        std::this_thread::yield();
+      while (!done.load()) std::this_thread::yield();
       EndThread();
     });
   }
-  while (ready.load() != 16)
-    std::this_thread::yield();
+  while (ready.load() != 16) std::this_thread::yield();
   has_memory.store(true);
   done.store(true);
-  for (std::thread &thread : threads)
-    thread.join();
+  for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(Lost() - before + RecordsOf(6000000).size(), 16u);
   EXPECT_GT(Lost(), before);
 }
@@ -200,8 +185,7 @@ TEST(RingTest, AForkedChildGoesOnWithItsParentsEvents) {
     Note(Event::kMap, Address(1), 7000001);
     const std::vector<Record> records = RecordsOf(7000000);
     const uint32_t me = static_cast<uint32_t>(getpid());
-    const bool good = records.size() == 2 && records[0].thread != me &&
-                      records[1].thread == me;
+    const bool good = records.size() == 2 && records[0].thread != me && records[1].thread == me;
     _exit(good ? 0 : 1);
   }
   int status = -1;
@@ -209,5 +193,5 @@ TEST(RingTest, AForkedChildGoesOnWithItsParentsEvents) {
   EXPECT_EQ(status, 0);
 }
 
-} // namespace
-} // namespace hakmem::ring
+}  // namespace
+}  // namespace hakmem::ring
