@@ -106,7 +106,7 @@ bool MovePieces(void* from, size_t old_size, void* to, size_t new_size) {
       continue;
     while (at != 0) {
       at -= kSuperslabSize;
-      HAK_CHECK(os::RemapTo(target + at, kSuperslabSize, kSuperslabSize, source + at).ptr != nullptr);
+      HAK_CHECK(os::RemapBack(target + at, kSuperslabSize, source + at).ptr != nullptr);
     }
     return false;
   }

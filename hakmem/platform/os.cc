@@ -107,6 +107,10 @@ MapResult RemapTo(void* from, size_t old_size, size_t new_size, void* to) {
   return ToMapResult(Syscall(SYS_mremap, AsLong(from), old_size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED, AsLong(to)));
 }
 
+MapResult RemapBack(void* from, size_t size, void* to) {
+  return ToMapResult(Syscall(SYS_mremap, AsLong(from), size, size, MREMAP_MAYMOVE | MREMAP_FIXED, AsLong(to)));
+}
+
 MapResult RemapAnywhere(void* from, size_t old_size, size_t new_size) {
   if (int error = Enter(Call::kRemap); error != 0) return {nullptr, error};
   return ToMapResult(Syscall(SYS_mremap, AsLong(from), old_size, new_size, MREMAP_MAYMOVE));

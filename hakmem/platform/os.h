@@ -37,6 +37,9 @@ int AdviseHuge(void* ptr, size_t size, bool huge);
 // mremap(2) to exactly `to`, where a mapping of our own of `new_size` bytes already stands and is replaced.
 [[nodiscard]] MapResult RemapTo(void* from, size_t old_size, size_t new_size, void* to);
 
+// Undoes a RemapTo of the same size a moment ago. Tests cannot make it fail: the place it goes back to was just left.
+[[nodiscard]] MapResult RemapBack(void* from, size_t size, void* to);
+
 // mremap(2) wherever the kernel likes.
 [[nodiscard]] MapResult RemapAnywhere(void* from, size_t old_size, size_t new_size);
 
