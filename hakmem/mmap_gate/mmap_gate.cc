@@ -150,15 +150,24 @@ bool TouchesWindow(const void* p, size_t size) {
   return HasWindow() && start < g_window_base + kWindowSize && start + size > g_window_base;
 }
 
+// Where the next mapping that has to avoid the window is tried; 0 before the first.
+constinit std::atomic<uintptr_t> below_window{0};
+
 // Maps `size` bytes wherever the kernel likes, but for the window: where that is a hole between other mappings, the
-// kernel may well choose a free part of it.
+// kernel may well choose a free part of it. Then places below the window are tried, one after the other.
 os::MapResult MapAwayFromWindow(size_t size) {
-  const uintptr_t hints[] = {0, g_window_base - size - kSuperslabSize, g_window_base + kWindowSize};
-  for (const uintptr_t hint : hints) {
-    const os::MapResult r = os::Map(reinterpret_cast<void*>(hint), size, false);
-    if (r.ptr == nullptr || !TouchesWindow(r.ptr, size)) return r;
+  os::MapResult r = os::Map(nullptr, size, false);
+  for (int attempt = 0; attempt < 8 && r.ptr != nullptr && TouchesWindow(r.ptr, size); ++attempt) {
     os::Unmap(r.ptr, size);
+    // Relaxed: a place to try; two threads that try the same one are told apart by the kernel.
+    uintptr_t end = below_window.load(std::memory_order_relaxed);
+    if (end < g_window_base / 2 || end < size) end = g_window_base;
+    const uintptr_t hint = (end - size) & ~(uintptr_t{kSuperslabSize} - 1);
+    below_window.store(hint, std::memory_order_relaxed);  // as above
+    r = os::Map(reinterpret_cast<void*>(hint), size, false);
   }
+  if (r.ptr == nullptr || !TouchesWindow(r.ptr, size)) return r;
+  os::Unmap(r.ptr, size);
   return {nullptr, ENOMEM};
 }
 
