@@ -1,0 +1,135 @@
+#include "hakmem/large/huge.h"
+
+#include <errno.h>
+
+#include <cstring>
+
+#include "gtest/gtest.h"
+#include "hakmem/config/options.h"
+#include "hakmem/mmap_gate/mmap_gate.h"
+#include "hakmem/page_arena/page_arena.h"
+#include "hakmem/superslab/address_map.h"
+#include "hakmem/test_support/faults.h"
+#include "hakmem/test_support/pages.h"
+
+namespace hakmem::huge {
+namespace {
+
+constexpr size_t kPiece = kSuperslabSize;
+
+class HugeTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { gate::OpenWindow(true); }
+  void SetUp() override {
+    arena::UnmapIdle();  // runs then come lowest first, next to each other
+    before_ = GetStatistics();
+  }
+  void TearDown() override {
+    g_options.on_error = static_cast<uint64_t>(OnError::kDefault);
+    EXPECT_EQ(GetStatistics().blocks, before_.blocks);
+    EXPECT_EQ(GetStatistics().bytes, before_.bytes);
+    EXPECT_EQ(arena::GetUsage().taken, 0u);
+  }
+  static char* Take(size_t size, size_t alignment = kPiece, bool zero = false) {
+    return static_cast<char*>(Allocate(size, alignment, zero));
+  }
+  static void Give(void* p) { Free(p, address_map::RegionOf(p)); }
+  static char* Change(void* p, size_t size) { return static_cast<char*>(Resize(p, address_map::RegionOf(p), size)); }
+  Statistics before_ = {};
+};
+
+TEST_F(HugeTest, ZeroedEvenWhereThePiecesWereUsed) {
+  char* p = Take(3 * kPiece);
+  memset(p, 7, 3 * kPiece);
+  Give(p);
+  p = Take(3 * kPiece - 100, kPiece, true);
+  EXPECT_TRUE(test::IsZero(p, 3 * kPiece - 100));
+  EXPECT_GE(UsableSize(address_map::RegionOf(p)), 3 * kPiece - 100);
+  Give(p);
+}
+
+TEST_F(HugeTest, AlignmentBeyondASuperslab) {
+  for (size_t alignment = kPiece; alignment <= 64 * kPiece; alignment *= 4) {
+    char* const p = Take(kPiece + 1, alignment);
+    ASSERT_NE(p, nullptr);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(p) % alignment, 0u);
+    Give(p);
+  }
+}
+
+TEST_F(HugeTest, EveryPieceIsFoundInTheMapWhileTheBlockLives) {
+  char* const p = Take(3 * kPiece);
+  const Region* region = address_map::RegionOf(p);
+  ASSERT_NE(region, nullptr);
+  EXPECT_EQ(address_map::RegionOf(p + 3 * kPiece - 1), region);
+  EXPECT_EQ(address_map::SlabOf(p), nullptr);
+  Give(p);
+  EXPECT_EQ(address_map::RegionOf(p), nullptr);
+}
+
+TEST_F(HugeTest, GrowsInPlaceWhereThereIsRoomAndMovesPagesWhereNot) {
+  char* p = Take(2 * kPiece);
+  p[2 * kPiece - 1] = 42;
+  EXPECT_EQ(Change(p, 4 * kPiece), p);
+  EXPECT_EQ(GetStatistics().in_place, before_.in_place + 1);
+  char* const wall = Take(2 * kPiece);
+  ASSERT_EQ(wall, p + 4 * kPiece);
+  char* const moved = Change(p, 6 * kPiece);
+  ASSERT_NE(moved, nullptr);
+  EXPECT_NE(moved, p);
+  EXPECT_EQ(GetStatistics().moved, before_.moved + 1);
+  EXPECT_EQ(moved[2 * kPiece - 1], 42);
+  EXPECT_EQ(address_map::RegionOf(p), nullptr);
+  moved[6 * kPiece - 1] = 1;
+  Give(wall);
+  Give(moved);
+}
+
+TEST_F(HugeTest, ShrinkingGivesPiecesBack) {
+  char* const p = Take(4 * kPiece);
+  p[0] = 3;
+  EXPECT_EQ(Change(p, kPiece + 1), p);
+  EXPECT_EQ(arena::GetUsage().taken, 2 * kPiece);
+  EXPECT_EQ(address_map::RegionOf(p + 2 * kPiece), nullptr);
+  EXPECT_EQ(p[0], 3);
+  Give(p);
+}
+
+TEST_F(HugeTest, MisuseIsReportedAndDoesNothing) {
+  g_options.on_error = static_cast<uint64_t>(OnError::kContinue);
+  char* const p = Take(2 * kPiece);
+  Region* const region = address_map::RegionOf(p);
+  Free(p + 16, region);
+  EXPECT_EQ(GetStatistics().blocks, before_.blocks + 1);
+  Free(p, region);
+  Free(p, region);
+}
+
+#if !defined(HAKMEM_BUILD_RELEASE)
+TEST_F(HugeTest, FailingCallsLeaveTheBlockAsItWas) {
+  char* const p = Take(2 * kPiece);
+  char* const wall = Take(2 * kPiece);
+  ASSERT_EQ(wall, p + 2 * kPiece);
+  p[2 * kPiece - 1] = 42;
+  arena::UnmapIdle();  // else idle pieces serve, without a call
+  for (const os::Call call : {os::Call::kMap, os::Call::kRemap}) {
+    test::FailingCalls failing(call, ENOMEM);
+    EXPECT_EQ(Change(p, 9 * kPiece), nullptr);
+  }
+  {
+    test::FailingCalls failing(os::Call::kMap, ENOMEM);
+    arena::UnmapIdle();
+    EXPECT_EQ(Take(40 * kPiece), nullptr);
+  }
+  EXPECT_EQ(UsableSize(address_map::RegionOf(p)), 2 * kPiece);
+  EXPECT_EQ(p[2 * kPiece - 1], 42);
+  Give(wall);
+  char* const grown = Change(p, 9 * kPiece);
+  ASSERT_NE(grown, nullptr);
+  EXPECT_EQ(grown[2 * kPiece - 1], 42);
+  Give(grown);
+}
+#endif
+
+}  // namespace
+}  // namespace hakmem::huge

@@ -1,0 +1,144 @@
+#include "hakmem/page_arena/page_arena.h"
+
+#include <errno.h>
+
+#include <cstring>
+
+#include "gtest/gtest.h"
+#include "hakmem/mmap_gate/mmap_gate.h"
+#include "hakmem/page_arena/idle_budget.h"
+#include "hakmem/test_support/faults.h"
+#include "hakmem/test_support/pages.h"
+
+namespace hakmem::arena {
+namespace {
+
+constexpr size_t kPiece = kSuperslabSize;
+
+class PageArenaTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    gate::OpenWindow(true);
+    ASSERT_TRUE(HasWindow());
+  }
+  void SetUp() override {
+    UnmapIdle();
+    ASSERT_EQ(GetUsage().taken, 0u);
+    ASSERT_EQ(GetUsage().idle, 0u);
+  }
+  static char* Take(size_t count, size_t alignment = kPiece) { return static_cast<char*>(Acquire(count, alignment)); }
+};
+
+TEST_F(PageArenaTest, RunsAreAlignedAndApart) {
+  char* const a = Take(1);
+  char* const b = Take(3, 8 * kPiece);
+  char* const c = Take(2);
+  ASSERT_TRUE(a != nullptr && b != nullptr && c != nullptr);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(b) % (8 * kPiece), 0u);
+  a[0] = 1;
+  b[3 * kPiece - 1] = 2;
+  memset(c, 3, 2 * kPiece);
+  EXPECT_EQ(a[0], 1);
+  EXPECT_EQ(b[3 * kPiece - 1], 2);
+  EXPECT_EQ(GetUsage().taken, 6 * kPiece);
+  Release(a, 1);
+  Release(b, 3);
+  Release(c, 2);
+  EXPECT_EQ(GetUsage().taken, 0u);
+  EXPECT_EQ(GetUsage().idle, 6 * kPiece);
+}
+
+TEST_F(PageArenaTest, IdlePiecesComeFirstAndAreSaidToBeDirty) {
+  char* const low = Take(1);
+  char* const high = Take(2);
+  EXPECT_FALSE(IsDirty(high, 0));
+  Release(high, 2);
+  PurgeIdle(SIZE_MAX);
+  Release(low, 1);
+  char* const again = Take(1);
+  EXPECT_EQ(again, low);
+  EXPECT_TRUE(IsDirty(again, 0));
+  char* const purged = Take(2);
+  EXPECT_FALSE(IsDirty(purged, 0));
+  Release(again, 1);
+  Release(purged, 2);
+}
+
+TEST_F(PageArenaTest, PurgeLeavesZeroesAndNoPages) {
+  char* const run = Take(4);
+  memset(run, 7, 4 * kPiece);
+  Release(run, 4);
+  EXPECT_EQ(g_idle.idle(), 4 * kPiece);
+  EXPECT_EQ(PurgeIdle(kPiece), kPiece);
+  EXPECT_EQ(GetUsage().idle, 3 * kPiece);
+  EXPECT_EQ(PurgeIdle(SIZE_MAX), 3 * kPiece);
+  EXPECT_EQ(PurgeIdle(SIZE_MAX), 0u);
+  EXPECT_EQ(g_idle.idle(), 0u);
+  EXPECT_EQ(test::ResidentBytes(run, 4 * kPiece), 0);
+  char* const again = Take(4);
+  EXPECT_FALSE(IsDirty(again, 3));
+  EXPECT_TRUE(test::IsZero(again, 4 * kPiece));
+  Release(again, 4);
+}
+
+TEST_F(PageArenaTest, ARunGrowsIntoFreePiecesOnly) {
+  char* const run = Take(2);
+  char* const next = Take(1);
+  ASSERT_EQ(next, run + 2 * kPiece);
+  EXPECT_FALSE(ExtendInPlace(run, 2, 1));
+  Release(next, 1);
+  EXPECT_TRUE(ExtendInPlace(run, 2, 2));
+  run[4 * kPiece - 1] = 1;
+  EXPECT_EQ(GetUsage().taken, 4 * kPiece);
+  Release(run, 4);
+}
+
+TEST_F(PageArenaTest, UnmapIdleLeavesNothingMapped) {
+  char* const kept = Take(1);
+  char* const run = Take(3);
+  Release(run, 3);
+  EXPECT_EQ(UnmapIdle(), 3 * kPiece);
+  EXPECT_FALSE(test::IsMapped(run, 3 * kPiece));
+  EXPECT_TRUE(test::IsMapped(kept, kPiece));
+  Release(kept, 1);
+}
+
+TEST_F(PageArenaTest, ForeignMappingsAreSetAside) {
+  char* const run = Take(1);
+  Release(run, 1);
+  UnmapIdle();
+  test::ForeignMapping foreign(run + kPiece + 4096, 4096, test::ForeignMapping::Access::kReadWrite);
+  ASSERT_NE(foreign.get(), nullptr);
+  foreign.get()[0] = 9;
+  char* const around = Take(4);
+  ASSERT_NE(around, nullptr);
+  EXPECT_TRUE(around + 4 * kPiece <= foreign.get() || around > foreign.get());
+  EXPECT_EQ(GetUsage().taken, 4 * kPiece);
+  memset(around, 1, 4 * kPiece);
+  EXPECT_EQ(foreign.get()[0], 9);
+  Release(around, 4);
+}
+
+#if !defined(HAKMEM_BUILD_RELEASE)
+TEST_F(PageArenaTest, WithoutMemoryNothingIsTaken) {
+  char* const mine = Take(1);
+  {
+    test::FailingCalls failing(os::Call::kMap, ENOMEM);
+    EXPECT_EQ(Take(2), nullptr);
+    EXPECT_FALSE(ExtendInPlace(mine, 1, 4));
+    EXPECT_EQ(GetUsage().taken, kPiece);
+  }
+  {
+    Release(mine, 1);
+    test::FailingCalls failing(os::Call::kPurge, ENOMEM);
+    EXPECT_EQ(PurgeIdle(SIZE_MAX), 0u);
+    EXPECT_EQ(GetUsage().idle, kPiece);
+  }
+  char* const again = Take(2);
+  ASSERT_NE(again, nullptr);
+  Release(again, 2);
+}
+#endif
+
+}  // namespace
+}  // namespace hakmem::arena
