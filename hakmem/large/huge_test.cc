@@ -9,8 +9,8 @@
 #include "hakmem/mmap_gate/mmap_gate.h"
 #include "hakmem/page_arena/page_arena.h"
 #include "hakmem/superslab/address_map.h"
-#include "hakmem/test_support/faults.h"
-#include "hakmem/test_support/pages.h"
+#include "testing/support/faults.h"
+#include "testing/support/pages.h"
 
 namespace hakmem::huge {
 namespace {

@@ -4,8 +4,8 @@
 
 #include "gtest/gtest.h"
 #include "hakmem/config/options.h"
-#include "hakmem/test_support/faults.h"
-#include "hakmem/test_support/pages.h"
+#include "testing/support/faults.h"
+#include "testing/support/pages.h"
 
 namespace hakmem::gate {
 namespace {

@@ -7,8 +7,8 @@
 #include "gtest/gtest.h"
 #include "hakmem/mmap_gate/mmap_gate.h"
 #include "hakmem/page_arena/idle_budget.h"
-#include "hakmem/test_support/faults.h"
-#include "hakmem/test_support/pages.h"
+#include "testing/support/faults.h"
+#include "testing/support/pages.h"
 
 namespace hakmem::arena {
 namespace {

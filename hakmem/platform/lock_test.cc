@@ -2,7 +2,7 @@
 
 #include "gtest/gtest.h"
 #include "hakmem/platform/build.h"
-#include "hakmem/test_support/threads.h"
+#include "testing/support/threads.h"
 
 namespace hakmem {
 namespace {

@@ -7,8 +7,8 @@
 #include <cstring>
 
 #include "gtest/gtest.h"
-#include "hakmem/test_support/faults.h"
-#include "hakmem/test_support/pages.h"
+#include "testing/support/faults.h"
+#include "testing/support/pages.h"
 
 namespace hakmem::os {
 namespace {

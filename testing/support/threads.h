@@ -1,6 +1,6 @@
 // Threads for tests of what threads do to each other.
-#ifndef HAKMEM_TEST_SUPPORT_THREADS_H_
-#define HAKMEM_TEST_SUPPORT_THREADS_H_
+#ifndef TESTING_SUPPORT_THREADS_H_
+#define TESTING_SUPPORT_THREADS_H_
 
 #include <atomic>
 #include <thread>
@@ -32,4 +32,4 @@ void RunInThread(Body body) {
 
 }  // namespace hakmem::test
 
-#endif  // HAKMEM_TEST_SUPPORT_THREADS_H_
+#endif  // TESTING_SUPPORT_THREADS_H_

@@ -1,6 +1,6 @@
 // System calls that fail where a test says so.
-#ifndef HAKMEM_TEST_SUPPORT_FAULTS_H_
-#define HAKMEM_TEST_SUPPORT_FAULTS_H_
+#ifndef TESTING_SUPPORT_FAULTS_H_
+#define TESTING_SUPPORT_FAULTS_H_
 
 #include <cstdint>
 
@@ -36,4 +36,4 @@ class PretendedPageSize {
 
 }  // namespace hakmem::test
 
-#endif  // HAKMEM_TEST_SUPPORT_FAULTS_H_
+#endif  // TESTING_SUPPORT_FAULTS_H_

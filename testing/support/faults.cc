@@ -1,4 +1,4 @@
-#include "hakmem/test_support/faults.h"
+#include "testing/support/faults.h"
 
 #include <atomic>
 

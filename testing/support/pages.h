@@ -1,6 +1,6 @@
 // What the system says of pages, and pages for tests of what is never read.
-#ifndef HAKMEM_TEST_SUPPORT_PAGES_H_
-#define HAKMEM_TEST_SUPPORT_PAGES_H_
+#ifndef TESTING_SUPPORT_PAGES_H_
+#define TESTING_SUPPORT_PAGES_H_
 
 #include <cstddef>
 
@@ -34,4 +34,4 @@ class ForeignMapping {
 
 }  // namespace hakmem::test
 
-#endif  // HAKMEM_TEST_SUPPORT_PAGES_H_
+#endif  // TESTING_SUPPORT_PAGES_H_

@@ -1,4 +1,4 @@
-#include "hakmem/test_support/pages.h"
+#include "testing/support/pages.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
