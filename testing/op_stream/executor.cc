@@ -24,9 +24,10 @@ constexpr size_t kMostFailures = 8;
 struct alignas(64) Progress {
   std::atomic<uint32_t> value{0};
 
-  // Release: who waits sees what the steps before did. Only for others when they wait.
+  // Sequentially consistent where somebody waits: the store must not pass notify_all's look for waiters, which
+  // libstdc++ 12 makes with an acquire only. Release elsewhere: who looks later sees what the steps before did.
   void Set(uint32_t now, bool wake) {
-    value.store(now, std::memory_order_release);
+    value.store(now, wake ? std::memory_order_seq_cst : std::memory_order_release);
     if (wake) value.notify_all();
   }
 
@@ -49,8 +50,9 @@ struct Barrier {
 
 struct Thread {
   std::vector<Block> slots;
-  Progress done;       // steps
-  std::thread handle;  // of the life that began last; used by whoever starts or ends the thread, in the stream's order
+  Progress done;  // steps
+  std::mutex starting;
+  std::thread handle;  // of the life that began last; guarded by `starting`
   uint64_t operations = 0;
   uint64_t no_memory = 0;
 };
@@ -70,7 +72,12 @@ class Executor {
 
   Report Run() {
     RunLife(0, plan_.threads[0].lives[0]);
+    // A thread may be started by one that is still at work: first all steps, then nobody starts any more.
+    for (size_t t = 0; t < threads_.size(); ++t) {
+      threads_[t].done.WaitFor(static_cast<uint32_t>(plan_.threads[t].steps.size()));
+    }
     for (Thread& thread : threads_) {
+      const std::lock_guard<std::mutex> hold(thread.starting);
       if (thread.handle.joinable()) thread.handle.join();
     }
     Report report;
@@ -107,7 +114,7 @@ class Executor {
         if (wait.steps != 0) threads_[wait.thread].done.WaitFor(wait.steps);
       }
       if (step.op != Step::kOnlyWait) Do(t, step);
-      thread.done.Set(i + 1, step.watched);
+      thread.done.Set(i + 1, step.watched || i + 1 == life.end);
     }
   }
 
@@ -128,6 +135,10 @@ class Executor {
 
   void Start(uint32_t t, uint32_t life) {
     Thread& thread = threads_[t];
+    // Two threads may start the lives of a third: the later one waits for the steps of the life before, then for its
+    // starter, who perhaps has not stored the handle yet.
+    thread.done.WaitFor(plan_.threads[t].lives[life].begin);
+    const std::lock_guard<std::mutex> hold(thread.starting);
     if (thread.handle.joinable()) thread.handle.join();
     thread.handle = std::thread([this, t, life] { RunLife(t, plan_.threads[t].lives[life]); });
   }
