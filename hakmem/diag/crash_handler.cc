@@ -31,7 +31,15 @@ constinit void* (*allocate_memory)(size_t, size_t) = nullptr;
 constinit std::atomic<HandlerStack*> first_stack{nullptr};
 struct sigaction before[kSignalCount];
 
-__thread HandlerStack* tls_stack __attribute__((tls_model("initial-exec"))) = nullptr;
+// The calling thread's, nullptr when it has none. Looked for only where threads begin and end: the library keeps to one
+// thread-local pointer, which is the heap's.
+HandlerStack* StackOf(uint32_t me) {
+  // Acquire: the stacks are set up when they can be found.
+  for (HandlerStack* s = first_stack.load(std::memory_order_acquire); s != nullptr; s = s->next) {
+    if (s->thread.load(std::memory_order_relaxed) == me) return s;  // a number, see TakeStack
+  }
+  return nullptr;
+}
 
 size_t IndexOf(int signal) {
   for (size_t i = 0; i < kSignalCount; ++i) {
@@ -139,39 +147,42 @@ void Install(void* (*allocate)(size_t size, size_t alignment)) {
 }
 
 void StartThread() {
-  if (!installed || tls_stack != nullptr) return;
+  if (!installed) return;
+  const uint32_t me = static_cast<uint32_t>(os::ThreadId());
+  if (StackOf(me) != nullptr) return;
   stack_t now = {};
   if (sigaltstack(nullptr, &now) != 0 || (now.ss_flags & SS_DISABLE) == 0) return;
-  HandlerStack* taken = TakeStack(static_cast<uint32_t>(os::ThreadId()));
+  HandlerStack* taken = TakeStack(me);
   if (taken == nullptr) return;
   stack_t ours = {};
   ours.ss_sp = taken->memory;
   ours.ss_size = kStackBytes;
-  if (sigaltstack(&ours, nullptr) == 0) {
-    tls_stack = taken;
-  } else {
-    taken->thread.store(0, std::memory_order_relaxed);  // a number, see TakeStack
-  }
+  if (sigaltstack(&ours, nullptr) != 0) taken->thread.store(0, std::memory_order_relaxed);  // a number, see TakeStack
 }
 
 void EndThread() {
-  if (tls_stack == nullptr) return;
+  if (!installed) return;
+  HandlerStack* const mine = StackOf(static_cast<uint32_t>(os::ThreadId()));
+  if (mine == nullptr) return;
   stack_t now = {};
-  if (sigaltstack(nullptr, &now) == 0 && now.ss_sp == tls_stack->memory) {
+  if (sigaltstack(nullptr, &now) == 0 && now.ss_sp == mine->memory) {
     stack_t none = {};
     none.ss_flags = SS_DISABLE;
     // Not while the handler runs on it: then it stays the thread's.
     if (sigaltstack(&none, nullptr) != 0) return;
   }
-  tls_stack->thread.store(0, std::memory_order_relaxed);  // a number, see TakeStack
-  tls_stack = nullptr;
+  mine->thread.store(0, std::memory_order_relaxed);  // a number, see TakeStack
 }
 
 void RepairAfterFork() {
+  if (!installed) return;
   const uint32_t me = static_cast<uint32_t>(os::ThreadId());
+  // The thread has another number now; its stack is the one that the kernel uses.
+  stack_t now = {};
+  if (sigaltstack(nullptr, &now) != 0) return;
   // Relaxed: the child has one thread.
   for (HandlerStack* s = first_stack.load(std::memory_order_relaxed); s != nullptr; s = s->next) {
-    s->thread.store(s == tls_stack ? me : 0, std::memory_order_relaxed);
+    s->thread.store(now.ss_sp == s->memory ? me : 0, std::memory_order_relaxed);
   }
 }
 

@@ -1,5 +1,7 @@
 #include "hakmem/diag/ring.h"
 
+#include <pthread.h>
+
 #include <atomic>
 
 #include "hakmem/platform/os.h"
@@ -30,7 +32,20 @@ constinit Allocate allocate_memory = nullptr;
 constinit std::atomic<Ring*> first_ring{nullptr};
 constinit std::atomic<uint64_t> lost{0};
 
-__thread Ring* tls_ring __attribute__((tls_model("initial-exec"))) = nullptr;
+// The ring that the calling thread drives. A key without destructor, made when the rings are switched on: the library
+// keeps to one thread-local pointer, which is the heap's.
+pthread_key_t ring_key;
+
+// The C library forgets the values of keys while a thread ends; the ring is then found by its driver.
+Ring* OwnRing() {
+  if (auto* ring = static_cast<Ring*>(pthread_getspecific(ring_key)); HAK_LIKELY(ring != nullptr)) return ring;
+  const uint32_t me = static_cast<uint32_t>(os::ThreadId());
+  // Acquire: the rings are set up when they can be found.
+  for (Ring* ring = first_ring.load(std::memory_order_acquire); ring != nullptr; ring = ring->next) {
+    if (ring->driver.load(std::memory_order_relaxed) == me) return ring;  // the caller's own number
+  }
+  return nullptr;
+}
 
 // The ring that was left longest ago, nullptr when all are driven.
 Ring* LongestLeft() {
@@ -114,6 +129,7 @@ void WriteAs(Ring& ring, Event event, const void* pointer, const void* slab, uns
 }  // namespace
 
 void Start(uint64_t records, Allocate allocate) {
+  if (pthread_key_create(&ring_key, nullptr) != 0) return;
   capacity = 1;
   while (capacity < records) capacity <<= 1;
   allocate_memory = allocate;
@@ -122,24 +138,25 @@ void Start(uint64_t records, Allocate allocate) {
 
 void Write(Event event, const void* pointer, const void* slab, unsigned size_class, uint32_t owner, uint64_t value,
            const void* caller) {
-  Ring* ring = tls_ring;
+  Ring* ring = OwnRing();
   if (HAK_UNLIKELY(ring == nullptr)) {
     ring = Attach();
     if (ring == nullptr) {
       lost.fetch_add(1, std::memory_order_relaxed);  // a count, orders nothing
       return;
     }
-    tls_ring = ring;
+    pthread_setspecific(ring_key, ring);
     WriteAs(*ring, Event::kThreadStart, nullptr, nullptr, 0, kNoOwner, 0, nullptr);
   }
   WriteAs(*ring, event, pointer, slab, size_class, owner, value, caller);
 }
 
 void EndThread() {
-  Ring* ring = tls_ring;
+  if (!g_on) return;
+  Ring* ring = OwnRing();
   if (ring == nullptr) return;
   WriteAs(*ring, Event::kThreadEnd, nullptr, nullptr, 0, kNoOwner, 0, nullptr);
-  tls_ring = nullptr;
+  pthread_setspecific(ring_key, nullptr);
   ring->ended_ns.store(os::NowNs(), std::memory_order_relaxed);  // a hint
   ring->driver.store(0, std::memory_order_release);              // the next driver sees what this one wrote
 }
@@ -147,9 +164,10 @@ void EndThread() {
 void RepairAfterFork() {
   if (!g_on) return;
   const uint32_t me = static_cast<uint32_t>(os::ThreadId());
+  const Ring* const mine = static_cast<Ring*>(pthread_getspecific(ring_key));
   // Relaxed throughout: the child has one thread.
   for (Ring* ring = first_ring.load(std::memory_order_relaxed); ring != nullptr; ring = ring->next) {
-    ring->driver.store(ring == tls_ring ? me : 0, std::memory_order_relaxed);
+    ring->driver.store(ring == mine ? me : 0, std::memory_order_relaxed);
   }
   Note(Event::kFork, nullptr);
 }
