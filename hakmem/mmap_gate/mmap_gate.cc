@@ -192,13 +192,17 @@ void* MapOutside(size_t size, size_t alignment) {
   return reinterpret_cast<void*>(aligned);
 }
 
-void Unmap(void* address, size_t size) {
+bool Unmap(void* address, size_t size) {
   AssertNoLockHeld();
-  Unbook(size);
   ring::Note(ring::Event::kUnmap, address, size);
-  Unpoison(address, size);  // for whoever maps it next
   // A kernel out of areas (vm.max_map_count) may refuse to split one: the memory at least goes back.
-  if (os::Unmap(address, size) != 0) os::Purge(address, size);
+  if (os::Unmap(address, size) != 0) {
+    os::Purge(address, size);
+    return false;
+  }
+  Unbook(size);
+  Unpoison(address, size);  // for whoever maps it next
+  return true;
 }
 
 bool Purge(void* address, size_t size) {

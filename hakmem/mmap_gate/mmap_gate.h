@@ -30,8 +30,9 @@ void OpenWindow(bool allowed);
 // Maps zeroed memory outside the window, `alignment` a power of two of at least a page. nullptr without memory.
 [[nodiscard]] void* MapOutside(size_t size, size_t alignment);
 
-// Gives a range from Commit or MapOutside back for good.
-void Unmap(void* address, size_t size);
+// Gives a range from Commit or MapOutside back for good. False when the system refuses: the range then stays mapped and
+// booked, and reads as zero.
+bool Unmap(void* address, size_t size);
 
 // Takes the pages out of the resident set; they read as zero afterwards. False when the system refuses.
 bool Purge(void* address, size_t size);

@@ -204,7 +204,8 @@ void Discard(void* address, size_t count) {
     Release(address, count);
     return;
   }
-  gate::Unmap(address, count << kSuperslabShift);
+  // Refused: nobody knows what is mapped of it. It stays taken for good.
+  if (!gate::Unmap(address, count << kSuperslabShift)) return;
   const Run run = {IndexOf(address), static_cast<uint32_t>(count)};
   LockHolder hold(lock);
   ForgetMapping(run);
@@ -316,11 +317,13 @@ size_t UnmapIdle() {
       }
       Take(run);
     }
-    gate::Unmap(WindowAddress(run.first), run.count * kSuperslabSize);
-    done += run.count * kSuperslabSize;
+    const bool unmapped = gate::Unmap(WindowAddress(run.first), run.count * kSuperslabSize);
     at = run.first + run.count;
     LockHolder hold(lock);
-    ForgetMapping(run);
+    if (unmapped) {
+      ForgetMapping(run);
+      done += run.count * kSuperslabSize;
+    }
     Free(run, false);
   }
 }

@@ -115,10 +115,13 @@ uint32_t OwnedSlab::TakeOver(const RemoteState& drained) {
 
 void OwnedSlab::Push(const Chain& chain) {
   AssertOwned("push");
+  if (HAK_UNLIKELY(slab_->free_count_ + chain.count > slab_->carved_)) {
+    ReportFault(Fault::kDoubleFree, "free", chain.first, "its slab has more free blocks than were ever handed out");
+    return;
+  }
   SetNext(chain.last, slab_->free_);
   slab_->free_ = chain.first;
   slab_->free_count_ += chain.count;
-  HAK_ASSERT(slab_->free_count_ <= slab_->carved_);
 }
 
 Chain OwnedSlab::Pop() {
@@ -176,6 +179,13 @@ Chain OwnedSlab::Recarve() {
       for (size_t i = (start + size - 1) / size; i * size < start + (size_t{1} << kPageShift) && i < slab_->carved_;
            ++i) {
         chain.PushFront(BlockAt(static_cast<uint32_t>(i)));
+        // Pages in the middle of the block come back to life with it. One in which another block starts stays as it is.
+        for (size_t inner = (start >> kPageShift) + 1; (inner << kPageShift) < (i + 1) * size; ++inner) {
+          const size_t next = ((inner << kPageShift) + size - 1) / size * size;
+          if (next < (inner + 1) << kPageShift) continue;
+          superslab.purged_pages[slab_->index_ + inner / kPagesPerSlab] &=
+              static_cast<uint16_t>(~(1u << (inner % kPagesPerSlab)));
+        }
       }
     }
     if (chain.count != 0) break;

@@ -205,6 +205,12 @@ uint32_t ListCapacity(unsigned size_class) {
 Block* Refill(Heap& heap, unsigned c, bool* clean) {
   *clean = false;
   if (HasList(c)) {
+    // Not empty when the thread has only now come by this heap: blocks that its start has brought, or, in a forked
+    // child, that a thread which is gone has left.
+    if (Block* first = heap.alloc(c); first != nullptr) {
+      heap.alloc(c) = NextOf(first);
+      return first;
+    }
     FreeList& list = heap.free(c);
     if (Block* first = list.head; first != nullptr) {
       heap.counters.takeovers.Add(1);
