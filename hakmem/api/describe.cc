@@ -1,5 +1,6 @@
 #include "hakmem/api/describe.h"
 
+#include "hakmem/guard/guard.h"
 #include "hakmem/large/huge.h"
 #include "hakmem/mmap_gate/window.h"
 #include "hakmem/platform/os.h"
@@ -109,6 +110,9 @@ void DescribeSlab(const Slab& slab, const void* p, AddressInfo* info) {
   info->block = info->slab + index * size;
   info->block_size = size;
   info->block_index = static_cast<uint32_t>(index);
+  if constexpr (kGuardBuild) {
+    info->asked_size = guard::AskedSize(slab.superslab(), reinterpret_cast<const void*>(info->block));
+  }
   info->state =
       info->slab_in_use ? StateOf(slab, reinterpret_cast<const Block*>(info->block), info->block_index) : State::kFree;
 }
@@ -127,6 +131,7 @@ void DescribeAddress(const void* p, AddressInfo* info) {
       info->place = Place::kHuge;
       info->block = reinterpret_cast<uintptr_t>(region->base);
       info->block_size = size;
+      if constexpr (kGuardBuild) info->asked_size = guard::AskedSize(*region, region->base);
       info->state = State::kLive;
       if (offset >= size) info->place = Place::kUnused;
       return;

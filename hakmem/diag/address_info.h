@@ -27,6 +27,7 @@ struct AddressInfo {
   State state = State::kUnknown;
   uint64_t block = 0;       // its start; 0: none
   uint64_t block_size = 0;  // usable bytes
+  uint64_t asked_size = 0;  // what the program asked for, where that is kept (guard builds); 0: not known
   uint64_t superslab = 0;
   uint64_t slab = 0;
   uint64_t slab_size = 0;

@@ -105,7 +105,8 @@ void WriteBlock(ReportText& report, Modules& modules, const AddressInfo& info, c
   line << "  " << name << ": " << Hex{p} << " is ";
   if (p != info.block) line << "byte " << p - info.block << " of ";
   line << "the block " << Hex{info.block} << ", " << info.block_size << " bytes";
-  if (history.allocated.sequence != 0) line << " (asked for: " << history.allocated.value << ")";
+  const uint64_t asked = history.allocated.sequence != 0 ? history.allocated.value : info.asked_size;
+  if (asked != 0) line << " (asked for: " << asked << ")";
   line << ", " << TextOf(info.state);
   if (info.place == AddressInfo::Place::kSlab) {
     report.Line() << "    class " << info.size_class << ", block " << info.block_index << " of its slab";

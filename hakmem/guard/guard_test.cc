@@ -102,6 +102,12 @@ TEST_P(GuardSizes, InteriorPointerIsFound) {
   hak_free(p);
 }
 
+TEST(Guard, ReportsTellWhatWasAskedFor) {
+  char* p = New(200);
+  EXPECT_DEATH(hak_free(p + 40), "the block " + Address(p) + ", [0-9]+ bytes \\(asked for: 200\\)");
+  hak_free(p);
+}
+
 TEST(Guard, InteriorPointerNamesItsBlock) {
   char* p = New(200);
   EXPECT_DEATH(hak_free(p + 40), "; 40 bytes inside of block " + Address(p));
