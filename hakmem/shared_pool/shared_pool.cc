@@ -416,21 +416,28 @@ void Release(Cache& cache, Slab& slab) {
 size_t GiveBackIdle(size_t bytes) { return Purge(bytes, 1); }
 
 void Balance() {
-  if (g_idle.idle() == 0) return;
-  const uint64_t now = os::NowMs();
-  const size_t keep = IdleKeep();
-  const size_t excess = g_idle.Excess(now, keep, g_options.purge_delay_ms);
-  if (excess == 0) return;
-  const bool old = g_idle.IsOld(now, g_options.purge_delay_ms);
   // What an early purge left as too scattered is not looked through again before a good deal has come to it. A guess:
   // it orders nothing.
   static constinit std::atomic<size_t> scattered{0};
-  if (!old && g_idle.idle() < scattered.load(std::memory_order_relaxed) + keep / 4) return;
-  if (balancing.exchange(true, std::memory_order_acquire))
-    return;  // acquire and release: what the purge did stays inside
-  Purge(excess, old ? 1 : kWorthPurging);
-  scattered.store(g_idle.idle(), std::memory_order_relaxed);  // as above
-  balancing.store(false, std::memory_order_release);          // as above
+  for (;;) {
+    const size_t idle = g_idle.idle();
+    if (idle == 0) return;
+    const uint64_t now = os::NowMs();
+    const size_t keep = IdleKeep();
+    const size_t excess = g_idle.Excess(now, keep, g_options.purge_delay_ms);
+    if (excess == 0) return;
+    const bool old = g_idle.IsOld(now, g_options.purge_delay_ms);
+    size_t left = scattered.load(std::memory_order_relaxed);                   // as above
+    if (idle < left) scattered.store(left = idle, std::memory_order_relaxed);  // as above
+    if (!old && idle < left + keep / 4) return;
+    // Sequentially consistent, both: whoever finds us at work and leaves has made its memory idle before, and we see
+    // that in the next round. What the purge does stays inside.
+    if (balancing.exchange(true, std::memory_order_seq_cst)) return;
+    const size_t purged = Purge(excess, old ? 1 : kWorthPurging);
+    scattered.store(g_idle.idle(), std::memory_order_relaxed);  // as above
+    balancing.exchange(false, std::memory_order_seq_cst);       // see the exchange before
+    if (purged == 0) return;
+  }
 }
 
 void RepairAfterFork() {

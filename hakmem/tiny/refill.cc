@@ -21,7 +21,7 @@ namespace {
 constexpr size_t kListBytes = size_t{32} << 10;
 constexpr size_t kBatchBytes = size_t{128} << 10;
 // What a heap sets aside in all classes together.
-constexpr size_t kAllBatchesBytes = size_t{384} << 10;
+constexpr size_t kAllBatchesBytes = size_t{256} << 10;
 constexpr uint8_t kMaxBatches = 8;
 // A heap with so many slabs has, in the mean, more than one full slab of each class that lists serve.
 constexpr uint32_t kDenseSlabs = 128;

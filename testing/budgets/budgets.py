@@ -9,6 +9,7 @@ pages of the library's file are left in: this is the stricter reading, although 
 
 import argparse
 import os
+import statistics
 import subprocess
 import sys
 
@@ -147,7 +148,7 @@ def measure_idle(arguments, report):
     report.note(f'without the library: {megabytes(figures[False][2])}')
 
 
-def thread_slope(arguments, mode, preload):
+def thread_slope_once(arguments, mode, preload):
     probe = Probe(arguments, mode, preload)
     probe.wait('40 threads')
     before = probe.resident()
@@ -158,6 +159,11 @@ def thread_slope(arguments, mode, preload):
     return (after - before) / 200
 
 
+def thread_slope(arguments, mode, preload):
+    """The median of five: on a busy machine, threads that begin at the same moment each set up a superslab now and then."""
+    return statistics.median(thread_slope_once(arguments, mode, preload) for _ in range(5))
+
+
 def measure_thread(arguments, report):
     report.row('resident memory of a thread that made two small allocations', thread_slope(arguments, 'threads', True),
                THREAD_RSS, kilobytes)
@@ -165,24 +171,33 @@ def measure_thread(arguments, report):
                 f'the C library\'s allocator: {kilobytes(thread_slope(arguments, "threads", False))}')
 
 
-def measure_burst(arguments, report, mode, what, rounds):
+def burst(arguments, mode, rounds):
+    """For each round of one process: resident bytes in use, freed, and after a sleep."""
     probe = Probe(arguments, mode)
     probe.wait('start')
-    for number in range(1, rounds + 1):
-        probe.go_on()
-        probe.wait('full')
-        full = probe.resident()
-        if full < BURST_BYTES:
-            sys.exit(f'budgets: the burst took only {megabytes(full)}')
-        probe.go_on()
-        probe.wait('freed')
-        report.row(f'{what}, at once, round {number}', probe.resident(), FREED_RSS, megabytes)
-        probe.go_on()
-        probe.wait('slept')
-        report.row(f'{what}, after 1.2 s of sleep', probe.resident(), FREED_RSS, megabytes)
-        report.note(f'while they were in use: {megabytes(full)}')
+    figures = []
+    for _ in range(rounds):
+        sizes = []
+        for phase in ('full', 'freed', 'slept'):
+            probe.go_on()
+            probe.wait(phase)
+            sizes.append(probe.resident())
+        if sizes[0] < BURST_BYTES:
+            sys.exit(f'budgets: the burst took only {megabytes(sizes[0])}')
+        figures.append(sizes)
     probe.go_on()
     probe.end()
+    return figures
+
+
+def measure_burst(arguments, report, mode, what, rounds, processes=1):
+    """Medians over several processes where threads run side by side: where each stops is the scheduler's doing."""
+    runs = [burst(arguments, mode, rounds) for _ in range(processes)]
+    for number in range(rounds):
+        full, freed, slept = (statistics.median(run[number][i] for run in runs) for i in range(3))
+        report.row(f'{what}, at once, round {number + 1}', freed, FREED_RSS, megabytes)
+        report.row(f'{what}, after 1.2 s of sleep', slept, FREED_RSS, megabytes)
+        report.note(f'while they were in use: {megabytes(full)}')
 
 
 def measure_own_burst(arguments, report):
@@ -195,7 +210,8 @@ def measure_exited_burst(arguments, report):
 
 
 def measure_pool_burst(arguments, report):
-    measure_burst(arguments, report, 'pool-burst', 'resident after 250 MB of small blocks were freed by a pool\'s threads', 1)
+    measure_burst(arguments, report, 'pool-burst', 'resident after 250 MB of small blocks were freed by a pool\'s threads', 1,
+                  processes=3)
 
 
 def measure_pair(arguments, report):

@@ -61,16 +61,21 @@ class RowTest(unittest.TestCase):
 
     def test_thread(self):
         def probes(end):
-            return [FakeProbe([0, end]), FakeProbe([0, 0]), FakeProbe([0, 0])]
+            once_off = FakeProbe([0, 2 * end])
+            return [once_off] + [FakeProbe([0, end]) for _ in range(4)] + [FakeProbe([0, 0]) for _ in range(10)]
 
         self.assertTrue(holds('thread', *probes(200 * 20 * budgets.KB)))
         self.assertFalse(holds('thread', *probes(200 * 21 * budgets.KB)))
 
     def test_burst(self):
         full, good, bad = 300 * budgets.MB, 24 * budgets.MB, 26 * budgets.MB
-        self.assertTrue(holds('pool-burst', FakeProbe([full, good, good])))
-        self.assertFalse(holds('pool-burst', FakeProbe([full, bad, good])))
-        self.assertFalse(holds('pool-burst', FakeProbe([full, good, bad])))
+
+        def probes(*runs):
+            return [FakeProbe(run) for run in runs]
+
+        self.assertTrue(holds('pool-burst', *probes([full, good, good], [full, bad, bad], [full, good, good])))
+        self.assertFalse(holds('pool-burst', *probes([full, bad, good], [full, bad, good], [full, good, good])))
+        self.assertFalse(holds('pool-burst', *probes([full, good, bad], [full, good, good], [full, good, bad])))
         with self.assertRaises(SystemExit):
             holds('pool-burst', FakeProbe([249 * budgets.MB, good, good]))
 
