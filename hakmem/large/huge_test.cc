@@ -105,7 +105,52 @@ TEST_F(HugeTest, MisuseIsReportedAndDoesNothing) {
   Free(p, region);
 }
 
+// Pieces that were touched while their pages were of different kinds are areas of their own for the kernel, for ever.
+TEST_F(HugeTest, MovesABlockThatIsSeveralKernelAreas) {
+  char* const p = Take(4 * kPiece);
+  for (size_t i = 0; i < 4; ++i) arena::SetHugePages(p + i * kPiece, 1, i % 2 == 0);
+  for (size_t i = 0; i < 4; ++i) {
+    p[i * kPiece] = p[(i + 1) * kPiece - 1] = static_cast<char>(i + 1);
+  }
+  char* const wall = Take(2 * kPiece);
+  ASSERT_EQ(wall, p + 4 * kPiece);
+  char* const moved = Change(p, 7 * kPiece);
+  ASSERT_NE(moved, nullptr);
+  EXPECT_NE(moved, p);
+  EXPECT_EQ(GetStatistics().moved, before_.moved + 1);
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(moved[i * kPiece], static_cast<char>(i + 1));
+    EXPECT_EQ(moved[(i + 1) * kPiece - 1], static_cast<char>(i + 1));
+  }
+  moved[7 * kPiece - 1] = 1;
+  EXPECT_EQ(address_map::RegionOf(p), nullptr);
+  EXPECT_EQ(address_map::RegionOf(moved + 7 * kPiece - 1), address_map::RegionOf(moved));
+  Give(wall);
+  Give(moved);
+}
+
 #if !defined(HAKMEM_BUILD_RELEASE)
+// At whichever piece the kernel refuses, the block stays where it was, whole.
+TEST_F(HugeTest, AMoveThatFailsHalfwayLeavesTheBlock) {
+  char* const p = Take(4 * kPiece);
+  for (size_t i = 0; i < 4; ++i) arena::SetHugePages(p + i * kPiece, 1, i % 2 == 0);
+  for (size_t i = 0; i < 4; ++i) p[i * kPiece] = static_cast<char>(i + 1);
+  char* const wall = Take(2 * kPiece);
+  const uint64_t mapped = gate::GetAccount().mapped;
+  for (uint64_t n = 0; n <= 4; ++n) {
+    arena::UnmapIdle();
+    test::FailingCalls failing(os::Call::kRemap, ENOMEM, n);
+    EXPECT_EQ(Change(p, 7 * kPiece), nullptr) << n;
+    EXPECT_EQ(UsableSize(address_map::RegionOf(p)), 4 * kPiece);
+    EXPECT_EQ(arena::GetUsage().taken, 6 * kPiece);
+    EXPECT_EQ(gate::GetAccount().mapped, mapped);
+    for (size_t i = 0; i < 4; ++i) EXPECT_EQ(p[i * kPiece], static_cast<char>(i + 1)) << n;
+  }
+  EXPECT_EQ(GetStatistics().moved, before_.moved);
+  Give(wall);
+  Give(p);
+}
+
 TEST_F(HugeTest, FailingCallsLeaveTheBlockAsItWas) {
   char* const p = Take(2 * kPiece);
   char* const wall = Take(2 * kPiece);

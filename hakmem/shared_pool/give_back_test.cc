@@ -1,0 +1,112 @@
+// Idle memory goes back to the system: of whole superslabs, and of slots between others that are in use.
+
+#include <errno.h>
+
+#include <cstring>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "hakmem/shared_pool/pool_test.h"
+#include "testing/support/faults.h"
+#include "testing/support/pages.h"
+
+namespace hakmem::pool {
+namespace {
+
+const unsigned kClass = ClassOfSize(512);
+constexpr unsigned kHalf = ClassOfSize(1 << 20);
+
+class GiveBackTest : public PoolTest {
+ protected:
+  // The memory of slabs is poisoned for the address sanitizer until a block of it is with the program.
+  HAK_NO_ASAN static void Fill(Slab& slab) {
+    volatile char* const bytes = slab.base();
+    for (size_t i = 0; i < slab.span() * kSlabSize; ++i) bytes[i] = 7;
+  }
+  HAK_NO_ASAN static bool IsFilled(const Slab& slab) {
+    const volatile char* const bytes = slab.base();
+    for (size_t i = 0; i < slab.span() * kSlabSize; ++i) {
+      if (bytes[i] != 7) return false;
+    }
+    return true;
+  }
+};
+
+TEST_F(GiveBackTest, SlotsBetweenOthersThatAreInUse) {
+  Cache cache;
+  std::vector<Slab*> slabs;
+  for (int i = 0; i < 24; ++i) {
+    slabs.push_back(&Take(cache, kClass));
+    Fill(*slabs.back());
+  }
+  ASSERT_EQ(GetStatistics().superslabs, 1u);
+  for (size_t i = 0; i < slabs.size(); i += 2) Give(cache, *slabs[i]);
+  EXPECT_EQ(g_idle.idle(), 12 * kSlabSize);
+  EXPECT_EQ(GiveBackIdle(SIZE_MAX), 12 * kSlabSize);
+  EXPECT_EQ(g_idle.idle(), 0u);
+  for (size_t i = 0; i < slabs.size(); ++i) {
+    EXPECT_EQ(test::ResidentBytes(slabs[i]->base(), kSlabSize), i % 2 == 0 ? 0 : static_cast<long>(kSlabSize)) << i;
+    if (i % 2 != 0) EXPECT_TRUE(IsFilled(*slabs[i])) << i;
+  }
+  EXPECT_EQ(GiveBackIdle(SIZE_MAX), 0u);
+  // Given back, they read as zero, and are known to.
+  Slab& again = Take(cache, kClass);
+  EXPECT_TRUE(IsClean(again));
+  Give(cache, again);
+  for (size_t i = 1; i < slabs.size(); i += 2) Give(cache, *slabs[i]);
+}
+
+TEST_F(GiveBackTest, AboutAsMuchAsWasAskedFor) {
+  Cache cache;
+  std::vector<Slab*> slabs;
+  for (int i = 0; i < 6; ++i) slabs.push_back(&Take(cache, kHalf));
+  for (Slab* slab : slabs) Give(cache, *slab);
+  ASSERT_EQ(g_idle.idle(), 3 * kSuperslabSize);
+  EXPECT_EQ(GiveBackIdle(1), kSuperslabSize);
+  EXPECT_EQ(g_idle.idle(), 2 * kSuperslabSize);
+  EXPECT_EQ(GetStatistics().superslabs, 2u);
+  EXPECT_EQ(GiveBackIdle(0), 0u);
+  EXPECT_EQ(GiveBackIdle(SIZE_MAX), 2 * kSuperslabSize);
+  EXPECT_EQ(GetStatistics().superslabs, 0u);
+  EXPECT_EQ(arena::GetUsage().taken, 0u);
+}
+
+TEST_F(GiveBackTest, BalanceGivesBackWhatIsTooMuchAndWhatIsOld) {
+  Cache cache;
+  std::vector<Slab*> slabs;
+  for (int i = 0; i < 40; ++i) slabs.push_back(&Take(cache, kHalf));
+  g_options.idle_keep = 8 << 20;
+  for (Slab* slab : slabs) Give(cache, *slab);
+  EXPECT_LE(g_idle.idle(), size_t{8} << 20);
+  EXPECT_GT(g_idle.idle(), 0u);
+  g_options.purge_delay_ms = 0;
+  Balance();
+  EXPECT_EQ(g_idle.idle(), 0u);
+}
+
+#if !defined(HAKMEM_BUILD_RELEASE)
+TEST_F(GiveBackTest, WhatTheSystemDoesNotTakeStaysIdle) {
+  Cache cache;
+  Slab& anchor = Take(cache, kClass);
+  Slab& slab = Take(cache, kClass);
+  Fill(slab);
+  Give(cache, slab);
+  ASSERT_EQ(g_idle.idle(), kSlabSize);
+  {
+    test::FailingCalls failing(os::Call::kPurge, ENOMEM);
+    EXPECT_EQ(GiveBackIdle(SIZE_MAX), 0u);
+    EXPECT_GE(failing.seen(), 1u);
+    EXPECT_EQ(g_idle.idle(), kSlabSize);
+  }
+  Slab& again = Take(cache, kClass);
+  EXPECT_EQ(&again, &slab);
+  EXPECT_FALSE(IsClean(again)) << "its bytes are still there";
+  EXPECT_EQ(g_idle.idle(), 0u);
+  Give(cache, again);
+  EXPECT_EQ(GiveBackIdle(SIZE_MAX), kSlabSize);
+  Give(cache, anchor);
+}
+#endif
+
+}  // namespace
+}  // namespace hakmem::pool

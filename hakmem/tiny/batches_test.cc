@@ -1,0 +1,132 @@
+// Lists that are set aside: how many, how much, and taken back whole.
+
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "hakmem/tiny/test_heap.h"
+
+namespace hakmem::tiny {
+namespace {
+
+constexpr size_t kListBytes = 32 << 10;
+constexpr size_t kBatchBytes = 128 << 10;
+constexpr size_t kAllBatchesBytes = 256 << 10;
+
+class BatchesTest : public HeapTest {
+ protected:
+  static std::vector<Block*> Take(TestHeap& heap, unsigned c, size_t count) {
+    std::vector<Block*> blocks(count);
+    for (Block*& block : blocks) block = heap.Allocate(c);
+    return blocks;
+  }
+};
+
+TEST_F(BatchesTest, AListIsBoundedInBlocksAndInBytes) {
+  for (unsigned c = 1; c < kListedClasses; ++c) {
+    const uint32_t capacity = ListCapacity(c);
+    EXPECT_LE(capacity * size_t{kSizeClasses[c].block_size}, kListBytes) << c;
+    EXPECT_LE(capacity, kMaxListLength) << c;
+    EXPECT_GE(capacity, 1u) << c;
+    g_options.tiny_fast_cap = 7;
+    EXPECT_LE(ListCapacity(c), 7u) << c;
+    g_options.tiny_fast_cap = kMaxListLength;
+  }
+  EXPECT_EQ(ListCapacity(0), 0u);
+  EXPECT_EQ(ListCapacity(kMaxListedClass + 1), 0u);
+}
+
+TEST_F(BatchesTest, AFullListIsSetAsideAndComesBackWhole) {
+  TestHeap me;
+  const unsigned c = ClassOfSize(2048);
+  const uint32_t capacity = ListCapacity(c);
+  ASSERT_EQ(capacity, 16u);
+  const std::vector<Block*> blocks = Take(me, c, 2 * capacity + 1);
+  GiveBackLists(*me);
+  const uint64_t refills = me->counters.refills.value();
+  const uint64_t flushed = me->counters.flushed.value();
+  me.Free(blocks);
+  EXPECT_EQ(me->rest->batch_count[c], 2u);
+  EXPECT_EQ(me->rest->batch_bytes, 2 * kListBytes);
+  EXPECT_EQ(me->counters.flushed.value(), flushed) << "no slab was touched";
+
+  // The block in the list first, then the lists set aside, the last one first.
+  for (size_t i = blocks.size(); i-- > 0;) ASSERT_EQ(me.Allocate(c), blocks[i]) << i;
+  EXPECT_EQ(me->counters.refills.value(), refills);
+  EXPECT_EQ(me->rest->batch_count[c], 0u);
+  EXPECT_EQ(me->rest->batch_bytes, 0u);
+  me.Free(blocks);
+}
+
+TEST_F(BatchesTest, WhatIsBeyondTheBoundOfAClassGoesHome) {
+  for (const size_t size : {size_t{64}, size_t{2048}, size_t{32768}}) {
+    TestHeap me;
+    const unsigned c = ClassOfSize(size);
+    const size_t allowed = kBatchBytes / (ListCapacity(c) * size) < 8 ? kBatchBytes / (ListCapacity(c) * size) : 8;
+    const std::vector<Block*> blocks = Take(me, c, (allowed + 4) * ListCapacity(c));
+    GiveBackLists(*me);
+    const uint64_t flushed = me->counters.flushed.value();
+    me.Free(blocks);
+    EXPECT_EQ(me->rest->batch_count[c], allowed) << size;
+    EXPECT_EQ(me->counters.flushed.value() - flushed, 3u * ListCapacity(c)) << size;
+  }
+}
+
+TEST_F(BatchesTest, AllClassesTogetherAreBounded) {
+  TestHeap me;
+  std::vector<unsigned> classes;
+  for (size_t size = 16; size <= 32768; size += size < 1024 ? 160 : 3000) classes.push_back(ClassOfSize(size));
+  std::vector<std::vector<Block*>> blocks;
+  for (const unsigned c : classes) blocks.push_back(Take(me, c, 9 * size_t{ListCapacity(c)}));
+  size_t most = 0;
+  for (const std::vector<Block*>& of_class : blocks) {
+    for (Block* block : of_class) {
+      me.Free(block);
+      most = most > me->rest->batch_bytes ? most : me->rest->batch_bytes;
+    }
+  }
+  EXPECT_GE(most, kAllBatchesBytes - kListBytes);
+  EXPECT_LT(most, kAllBatchesBytes + kListBytes);
+
+  GiveBackLists(*me);
+  EXPECT_EQ(me->rest->batch_bytes, 0u);
+  for (const unsigned c : classes) {
+    EXPECT_EQ(me->rest->batch_count[c], 0u);
+    EXPECT_EQ(me->rest->batches[c], nullptr);
+    EXPECT_EQ(me->alloc(c), nullptr);
+    EXPECT_EQ(me->free(c).head, nullptr);
+  }
+}
+
+TEST_F(BatchesTest, WithoutCacheEachBlockGoesHomeAtOnce) {
+  g_options.tiny_fast_cap = 0;
+  TestHeap me;
+  const uint64_t takeovers = me->counters.takeovers.value();
+  for (const size_t size : {size_t{16}, size_t{1024}, size_t{4096}}) {
+    const unsigned c = ClassOfSize(size);
+    EXPECT_EQ(ListCapacity(c), 0u);
+    std::vector<Block*> blocks = Take(me, c, 30);
+    Slab* const slab = address_map::SlabOf(blocks[0]);
+    EXPECT_EQ(me->alloc(c), nullptr);
+    const uint32_t before = me.Own(*slab).used();
+    me.Free(blocks[0]);
+    EXPECT_EQ(me->free(c).head, nullptr);
+    EXPECT_EQ(me.Own(*slab).used(), before - 1);
+    EXPECT_EQ(me.Allocate(c), blocks[0]) << "one path: what came home is handed out";
+    me.Free(blocks);
+  }
+  EXPECT_EQ(me->rest->batch_bytes, 0u);
+  EXPECT_EQ(me->counters.takeovers.value(), takeovers);
+}
+
+TEST_F(BatchesTest, AListOfOneBlockWorks) {
+  g_options.tiny_fast_cap = 1;
+  TestHeap me;
+  const unsigned c = ClassOfSize(128);
+  const std::vector<Block*> blocks = Take(me, c, 50);
+  me.Free(blocks);
+  EXPECT_LE(Length(me->free(c).head), 1u);
+  EXPECT_EQ(me->rest->batch_count[c], 8u);
+}
+
+}  // namespace
+}  // namespace hakmem::tiny

@@ -1,0 +1,137 @@
+// Heaps, their ids, and those that no thread drives.
+
+#include "hakmem/tiny/heap_pool.h"
+
+#include <errno.h>
+
+#include <algorithm>
+#include <mutex>
+#include <set>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "hakmem/tiny/test_heap.h"
+#include "testing/support/faults.h"
+#include "testing/support/threads.h"
+
+namespace hakmem::tiny {
+namespace {
+
+using HeapPoolTest = HeapTest;
+
+TEST_F(HeapPoolTest, AnIdBelongsToOneHeapForEver) {
+  std::vector<Heap*> heaps;
+  std::set<HeapId> ids;
+  for (int i = 0; i < 300; ++i) {
+    Heap* const heap = heap_pool::Acquire();
+    ASSERT_NE(heap, nullptr);
+    EXPECT_NE(heap->who.id, kNoHeap);
+    EXPECT_LE(heap->who.id, kMaxHeapId);
+    EXPECT_TRUE(ids.insert(heap->who.id).second) << "full width: not the lowest bits of anything";
+    EXPECT_EQ(heap_pool::ById(heap->who.id), heap);
+    EXPECT_EQ(heap->state.Get(), HeapState::kDriven);
+    heaps.push_back(heap);
+  }
+  for (Heap* heap : heaps) heap_pool::Release(heap);
+  // Pooled heaps come first, the last one put back at the front, under the ids that they had.
+  for (int i = 0; i < 300; ++i) {
+    Heap* const again = heap_pool::Acquire();
+    EXPECT_EQ(again, heaps[heaps.size() - 1 - static_cast<size_t>(i)]);
+    EXPECT_EQ(ids.count(again->who.id), 1u);
+    EXPECT_EQ(heap_pool::ById(again->who.id), again);
+  }
+  for (Heap* heap : heaps) heap_pool::Release(heap);
+}
+
+TEST_F(HeapPoolTest, TagsOfTheListsAreTheHeapsOwn) {
+  TestHeap a;
+  TestHeap b;
+  std::set<uint32_t> tags;
+  for (const TestHeap* heap : {&a, &b}) {
+    const Claimant& who = (*heap)->who;
+    ASSERT_NE(who.step_tag, address_map::kNoTag);
+    for (unsigned c = 1; c < kListedClasses; ++c) {
+      const uint32_t tag =
+          c <= kSteppedClasses ? who.step_tag + c * kTagStep : who.wide_tag + (c - kSteppedClasses - 1) * kTagStep;
+      EXPECT_TRUE(tags.insert(tag).second);
+      EXPECT_EQ(reinterpret_cast<FreeList*>(g_window_base + size_t{tag} * 8), &(*heap)->free(c));
+    }
+  }
+}
+
+TEST_F(HeapPoolTest, OnlyAPooledHeapIsTakenOut) {
+  Heap* const heap = heap_pool::Acquire();
+  EXPECT_FALSE(heap_pool::AcquirePooled(heap));
+  heap_pool::Release(heap);
+  EXPECT_EQ(heap->state.Get(), HeapState::kPooled);
+  Heap* const front = heap_pool::Acquire();
+  ASSERT_EQ(front, heap);
+  Heap* const second = heap_pool::Acquire();
+  heap_pool::Release(heap);
+  heap_pool::Release(second);
+  // Out of the middle.
+  EXPECT_TRUE(heap_pool::AcquirePooled(heap));
+  EXPECT_FALSE(heap_pool::AcquirePooled(heap));
+  EXPECT_EQ(heap_pool::Acquire(), second);
+  heap_pool::Release(second);
+  heap_pool::Release(heap);
+}
+
+TEST_F(HeapPoolTest, ForEachComesByEveryHeapOnce) {
+  std::vector<Heap*> heaps;
+  for (int i = 0; i < 5; ++i) heaps.push_back(heap_pool::Acquire());
+  heap_pool::Release(heaps.back());
+  std::vector<Heap*> seen;
+  heap_pool::ForEach([](Heap& heap, void* out) { static_cast<std::vector<Heap*>*>(out)->push_back(&heap); }, &seen);
+  EXPECT_EQ(std::set<Heap*>(seen.begin(), seen.end()).size(), seen.size());
+  for (Heap* heap : heaps) EXPECT_EQ(std::count(seen.begin(), seen.end(), heap), 1);
+  heaps.pop_back();
+  for (Heap* heap : heaps) heap_pool::Release(heap);
+}
+
+TEST_F(HeapPoolTest, ThreadsGetHeapsOfTheirOwn) {
+  std::mutex mutex;
+  std::set<Heap*> driven;
+  test::RunTogether(4, [&](unsigned) {
+    for (int i = 0; i < 300; ++i) {
+      Heap* const heap = heap_pool::Acquire();
+      {
+        std::lock_guard hold(mutex);
+        ASSERT_TRUE(driven.insert(heap).second);
+      }
+      {
+        std::lock_guard hold(mutex);
+        driven.erase(heap);
+      }
+      heap_pool::Release(heap);
+    }
+  });
+}
+
+TEST_F(HeapPoolTest, AChildPoolsTheHeapsOfThreadsThatAreGone) {
+  Heap* const survivor = heap_pool::Acquire();
+  Heap* const quiet = heap_pool::Acquire();
+  Heap* const busy = heap_pool::Acquire();
+  busy->busy = true;
+  quiet->free(3).filled = busy->free(3).filled = 12345;
+  survivor->free(3).filled = 54321;
+  static std::vector<Heap*> repaired;
+  heap_pool::AbandonOthersInChild(survivor, [](Heap& heap) { repaired.push_back(&heap); });
+  EXPECT_EQ(std::count(repaired.begin(), repaired.end(), survivor), 1);
+  EXPECT_EQ(std::count(repaired.begin(), repaired.end(), quiet), 1);
+  EXPECT_EQ(std::count(repaired.begin(), repaired.end(), busy), 0) << "in the middle of something";
+  EXPECT_EQ(survivor->state.Get(), HeapState::kDriven);
+  EXPECT_EQ(survivor->free(3).filled, 54321u);
+  EXPECT_EQ(quiet->state.Get(), HeapState::kPooled);
+  EXPECT_EQ(quiet->free(3).filled, 0u) << "nobody's: a thread with the same thread pointer may come";
+  EXPECT_EQ(busy->state.Get(), HeapState::kOrphaned);
+  EXPECT_EQ(busy->free(3).filled, 0u);
+  EXPECT_FALSE(heap_pool::AcquirePooled(busy));
+  EXPECT_EQ(heap_pool::Acquire(), quiet);
+  survivor->free(3).filled = 0;
+  heap_pool::Release(survivor);
+  heap_pool::Release(quiet);
+}
+
+}  // namespace
+}  // namespace hakmem::tiny

@@ -1,0 +1,148 @@
+// Where a heap keeps its slabs: each in the one place that fits what it has.
+
+#include "hakmem/tiny/heap_slabs.h"
+
+#include <set>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "hakmem/tiny/test_heap.h"
+
+namespace hakmem::tiny {
+namespace {
+
+using SlabPlace = Slab::Place;
+const unsigned kClass = ClassOfSize(8192);
+
+using HeapSlabsTest = HeapTest;
+
+TEST_F(HeapSlabsTest, ThePlaceFollowsWhatTheSlabHas) {
+  TestHeap me;
+  std::optional<OwnedSlab> fresh = pool::Acquire(me->pool_cache, me->who, kClass);
+  Slab& slab = fresh->slab();
+  EXPECT_EQ(slab.place, SlabPlace::kNowhere);
+  Place(*me, *fresh);
+  EXPECT_EQ(slab.place, SlabPlace::kUncarved);
+  EXPECT_EQ(me->rest->uncarved[kClass], &slab);
+  std::vector<Block*> out;
+  bool clean;
+  while (fresh->HasUncarved()) out.push_back(fresh->Carve(1, &clean).first);
+  Place(*me, *fresh);
+  EXPECT_EQ(slab.place, SlabPlace::kFull);
+  EXPECT_EQ(me->rest->uncarved[kClass], nullptr);
+  EXPECT_EQ(me->rest->full, &slab);
+  Chain chain;
+  chain.PushFront(out.back());
+  out.pop_back();
+  fresh->Push(chain);
+  Place(*me, *fresh);
+  EXPECT_EQ(slab.place, SlabPlace::kBench);
+  EXPECT_EQ(me->rest->bench[kClass], &slab);
+  EXPECT_EQ(me->rest->full, nullptr);
+  EXPECT_EQ(me->slabs, 1u);
+  Bind(*me, *fresh);
+  EXPECT_EQ(slab.place, SlabPlace::kBound);
+  EXPECT_EQ(me->bound(kClass), &slab);
+  EXPECT_EQ(me->rest->bench[kClass], nullptr);
+  Place(*me, *fresh);
+  EXPECT_EQ(slab.place, SlabPlace::kBound) << "as long as it has anything";
+  out.push_back(fresh->PopOne());
+  Place(*me, *fresh);
+  EXPECT_EQ(slab.place, SlabPlace::kFull);
+  EXPECT_EQ(me->bound(kClass), nullptr);
+  EXPECT_EQ(me->slabs, 1u);
+  me.Free(out);
+}
+
+TEST_F(HeapSlabsTest, BindingPutsTheFormerOneWhereItBelongs) {
+  TestHeap me;
+  FullSlab a = MakeFull(me, kClass);
+  FullSlab b = MakeFull(me, kClass);
+  PutHome(me, a);
+  Bind(*me, me.Own(*a.slab));
+  Bind(*me, me.Own(*b.slab));
+  EXPECT_EQ(me->bound(kClass), b.slab);
+  EXPECT_EQ(a.slab->place, SlabPlace::kBench);
+  EXPECT_EQ(me->slabs, 2u);
+  me.Free(a.out);
+  me.Free(b.out);
+}
+
+TEST_F(HeapSlabsTest, OutOfTheMiddleOfAList) {
+  TestHeap me;
+  FullSlab slabs[3] = {MakeFull(me, kClass), MakeFull(me, kClass), MakeFull(me, kClass)};
+  Unplace(*me, me.Own(*slabs[1].slab));
+  EXPECT_EQ(slabs[1].slab->place, SlabPlace::kNowhere);
+  EXPECT_EQ(me->rest->full, slabs[2].slab);
+  EXPECT_EQ(slabs[2].slab->next, slabs[0].slab);
+  EXPECT_EQ(slabs[0].slab->prev, slabs[2].slab);
+  EXPECT_EQ(me->slabs, 2u);
+  Unplace(*me, me.Own(*slabs[1].slab));
+  EXPECT_EQ(me->slabs, 2u) << "it was nowhere";
+  Place(*me, me.Own(*slabs[1].slab));
+  for (FullSlab& full : slabs) me.Free(full.out);
+}
+
+TEST_F(HeapSlabsTest, TheHotSlotForgetsASlabThatGoes) {
+  TestHeap me;
+  FullSlab full = MakeFull(me, kClass);
+  me->rest->hot[kClass] = full.slab;
+  Unplace(*me, me.Own(*full.slab));
+  EXPECT_EQ(me->rest->hot[kClass], nullptr);
+  Place(*me, me.Own(*full.slab));
+  me.Free(full.out);
+}
+
+TEST_F(HeapSlabsTest, AnEmptySlabRetiresUnlessItIsTheOneBound) {
+  TestHeap me;
+  FullSlab a = MakeFull(me, kClass);
+  FullSlab b = MakeFull(me, kClass);
+  Bind(*me, me.Own(*a.slab));
+  const auto come_home = [&](FullSlab& full) {
+    OwnedSlab owned = me.Own(*full.slab);
+    Chain chain;
+    for (Block* block : full.out) chain.PushFront(block);
+    owned.Push(chain);
+    Settle(*me, std::move(owned));
+  };
+  come_home(a);
+  EXPECT_EQ(a.slab->owner(), me->who.id) << "kept, so that it need not be set up again and again";
+  EXPECT_EQ(a.slab->place, SlabPlace::kBound);
+  come_home(b);
+  EXPECT_EQ(b.slab->owner(), kRetired);
+  EXPECT_EQ(me->slabs, 1u);
+  // With another one on the bench the bound slab goes, too.
+  FullSlab c = MakeFull(me, kClass);
+  PutHome(me, c);
+  Place(*me, me.Own(*c.slab));
+  Settle(*me, me.Own(*a.slab));
+  EXPECT_EQ(a.slab->owner(), kRetired);
+  EXPECT_EQ(me->bound(kClass), nullptr);
+  // Classes without lists keep none.
+  FullSlab large = MakeFull(me, ClassOfSize(300000));
+  Bind(*me, me.Own(*large.slab));
+  come_home(large);
+  EXPECT_EQ(large.slab->owner(), kRetired);
+  me.Free(c.out);
+}
+
+TEST_F(HeapSlabsTest, EveryOwnedSlabIsVisitedOnce) {
+  TestHeap me;
+  FullSlab slabs[5] = {MakeFull(me, kClass), MakeFull(me, kClass), MakeFull(me, 3), MakeFull(me, kClass),
+                       MakeFull(me, ClassOfSize(200000))};
+  Bind(*me, me.Own(*slabs[0].slab));
+  PutHome(me, slabs[1]);
+  Place(*me, me.Own(*slabs[1].slab));
+  std::set<Slab*> seen;
+  ForEachOwned(*me, [&](OwnedSlab owned) {
+    EXPECT_TRUE(seen.insert(&owned.slab()).second);
+    Unplace(*me, owned);  // the walk goes on all the same
+  });
+  EXPECT_EQ(seen.size(), 5u);
+  EXPECT_EQ(me->slabs, 0u);
+  for (FullSlab& full : slabs) Place(*me, me.Own(*full.slab));
+  for (FullSlab& full : slabs) me.Free(full.out);
+}
+
+}  // namespace
+}  // namespace hakmem::tiny

@@ -1,0 +1,132 @@
+// The outbox: what waits is bounded by number and bytes, and is pushed with one operation a slab.
+
+#include "hakmem/tiny/outbox.h"
+
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "hakmem/tiny/test_heap.h"
+
+namespace hakmem::tiny {
+namespace {
+
+constexpr uint32_t kMostBlocks = 64;
+constexpr size_t kMostBytes = 16 << 10;
+constexpr size_t kMostBytesInAll = 128 << 10;
+
+class OutboxTest : public HeapTest {
+ protected:
+  static size_t Waiting(const Heap& heap) {
+    size_t n = 0;
+    for (const OutboxEntry& entry : heap.rest->outbox) n += entry.chain.count;
+    return n;
+  }
+  // The bits and the bytes are those of the entries.
+  static void CheckAccount(const Heap& heap) {
+    size_t bytes = 0;
+    for (unsigned i = 0; i < HeapRest::kOutboxEntries; ++i) {
+      const OutboxEntry& entry = heap.rest->outbox[i];
+      EXPECT_EQ((heap.rest->outbox_used >> i) & 1, entry.slab != nullptr ? 1u : 0u);
+      EXPECT_EQ(entry.slab != nullptr, entry.chain.count != 0);
+      if (entry.slab != nullptr) bytes += entry.chain.count * entry.slab->block_size();
+    }
+    EXPECT_EQ(heap.rest->outbox_bytes, bytes);
+  }
+};
+
+TEST_F(OutboxTest, BlocksOfOneSlabGoTogether) {
+  TestHeap owner;
+  TestHeap me;
+  FullSlab full = MakeFull(owner, ClassOfSize(64));
+  for (uint32_t i = 1; i < kMostBlocks; ++i) me.Free(full.TakeOut());
+  EXPECT_EQ(Waiting(*me), kMostBlocks - 1);
+  EXPECT_EQ(full.slab->PeekRemote().count, 0u);
+  CheckAccount(*me);
+  me.Free(full.TakeOut());
+  EXPECT_EQ(Waiting(*me), 0u);
+  EXPECT_EQ(full.slab->PeekRemote().count, kMostBlocks);
+  EXPECT_EQ(me->counters.remote_pushes.value(), 1u);
+  EXPECT_EQ(me->counters.remote_frees.value(), kMostBlocks);
+  CheckAccount(*me);
+  me.Free(full.out);
+}
+
+TEST_F(OutboxTest, LargerBlocksWaitInSmallerNumbers) {
+  TestHeap owner;
+  TestHeap me;
+  const unsigned c = ClassOfSize(4096);
+  FullSlab full = MakeFull(owner, c);
+  for (size_t i = 1; i < kMostBytes / 4096; ++i) me.Free(full.TakeOut());
+  EXPECT_EQ(full.slab->PeekRemote().count, 0u);
+  me.Free(full.TakeOut());
+  EXPECT_EQ(full.slab->PeekRemote().count, kMostBytes / 4096);
+  FullSlab large = MakeFull(owner, ClassOfSize(300000));
+  me.Free(large.TakeOut());
+  EXPECT_EQ(Waiting(*me), 0u) << "one is enough";
+  CheckAccount(*me);
+  me.Free(full.out);
+  me.Free(large.out);
+}
+
+TEST_F(OutboxTest, AllTogetherAreBoundedInBytes) {
+  TestHeap owner;
+  TestHeap me;
+  // Three blocks of 4 KiB a slab are below the bound of a slab, and slabs next to each other have entries of their own.
+  std::vector<FullSlab> slabs;
+  for (int i = 0; i < 20; ++i) slabs.push_back(MakeFull(owner, ClassOfSize(4096)));
+  size_t most = 0;
+  bool flushed = false;
+  for (FullSlab& full : slabs) {
+    for (int i = 0; i < 3; ++i) {
+      const size_t before = me->rest->outbox_bytes;
+      me.Free(full.TakeOut());
+      most = most > me->rest->outbox_bytes ? most : me->rest->outbox_bytes;
+      if (before == kMostBytesInAll - 4096) {
+        EXPECT_EQ(me->rest->outbox_bytes, 0u);
+        EXPECT_EQ(me->rest->outbox_used, 0u);
+        flushed = true;
+      }
+      ASSERT_LT(me->rest->outbox_bytes, kMostBytesInAll);
+    }
+  }
+  EXPECT_TRUE(flushed);
+  EXPECT_EQ(most, kMostBytesInAll - 4096) << "up to the bound";
+  CheckAccount(*me);
+  for (FullSlab& full : slabs) me.Free(full.out);
+}
+
+TEST_F(OutboxTest, ManySlabsShareTheEntries) {
+  TestHeap owner;
+  TestHeap me;
+  std::vector<FullSlab> slabs;
+  for (int i = 0; i < 200; ++i) slabs.push_back(MakeFull(owner, ClassOfSize(1024)));
+  for (FullSlab& full : slabs) {
+    me.Free(full.TakeOut());
+    ASSERT_LE(Waiting(*me), HeapRest::kOutboxEntries);
+  }
+  CheckAccount(*me);
+  FlushOutbox(*me);
+  EXPECT_EQ(me->rest->outbox_used, 0u);
+  EXPECT_EQ(me->rest->outbox_bytes, 0u);
+  for (FullSlab& full : slabs) {
+    EXPECT_EQ(full.slab->PeekRemote().count, 1u) << "nothing lost, nothing twice";
+    me.Free(full.out);
+  }
+}
+
+TEST_F(OutboxTest, RefillAndTheEndOfAThreadSendWhatWaits) {
+  TestHeap owner;
+  TestHeap me;
+  FullSlab full = MakeFull(owner, ClassOfSize(64));
+  me.Free(full.TakeOut());
+  Block* const block = me.Refill(ClassOfSize(2000));
+  EXPECT_EQ(full.slab->PeekRemote().count, 1u);
+  me.Free(full.TakeOut());
+  me.Free(block);
+  me.End();
+  EXPECT_EQ(full.slab->PeekRemote().count, 2u);
+  owner.Free(full.out);
+}
+
+}  // namespace
+}  // namespace hakmem::tiny
