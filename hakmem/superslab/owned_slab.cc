@@ -57,6 +57,7 @@ OwnedSlab OwnedSlab::SetUp(Slab& slab, const Claimant& who, unsigned size_class,
   slab.carved_ = 0;
   slab.purged_blocks_ = 0;
   slab.clean_ = clean;
+  slab.handed_out_ = false;
   slab.place = Slab::Place::kNowhere;
   slab.prev = slab.next = nullptr;
   Superslab& superslab = *slab.superslab_;
@@ -129,6 +130,7 @@ Chain OwnedSlab::Pop() {
   const Chain chain = {slab_->free_, nullptr, slab_->free_count_};
   slab_->free_ = nullptr;
   slab_->free_count_ = 0;
+  slab_->handed_out_ = true;
   return chain;
 }
 
@@ -137,6 +139,7 @@ Block* OwnedSlab::PopOne() {
   Block* block = slab_->free_;
   if (block == nullptr) return nullptr;
   --slab_->free_count_;
+  slab_->handed_out_ = true;
   slab_->free_ = slab_->free_count_ == 0 ? nullptr : NextOf(block);
   return block;
 }
@@ -190,6 +193,7 @@ Chain OwnedSlab::Recarve() {
     }
     if (chain.count != 0) break;
   }
+  slab_->handed_out_ = true;
   HAK_ASSERT(chain.count <= slab_->purged_blocks_);
   slab_->purged_blocks_ -= chain.count;
   return chain;

@@ -2,16 +2,13 @@
 
 #include "hakmem/superslab/owned_slab.h"
 
-#include <sys/mman.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "hakmem/superslab/address_map.h"
+#include "hakmem/superslab/test_superslab.h"
 
 namespace hakmem {
 namespace {
@@ -19,19 +16,8 @@ namespace {
 constexpr Claimant kOwner = {0x010000, 0, 0};
 constexpr Claimant kOther = {0x020000, 0, 0};
 
-// A superslab of its own, outside the window.
 class OwnedSlabTest : public testing::Test {
  protected:
-  OwnedSlabTest() {
-    void* memory = mmap(nullptr, 2 * kSuperslabSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    EXPECT_NE(memory, MAP_FAILED);
-    mapping_ = static_cast<char*>(memory);
-    const uintptr_t start = (reinterpret_cast<uintptr_t>(memory) + kSuperslabSize - 1) & ~(kSuperslabSize - 1);
-    superslab_ = std::make_unique<Superslab>();
-    superslab_->Prepare(reinterpret_cast<char*>(start), false);
-  }
-  ~OwnedSlabTest() override { munmap(mapping_, 2 * kSuperslabSize); }
-
   OwnedSlab Own(unsigned size_class, unsigned slot = 0) {
     return OwnedSlab::SetUp(superslab_->slabs[slot], kOwner, size_class, true);
   }
@@ -40,24 +26,12 @@ class OwnedSlabTest : public testing::Test {
     std::vector<Block*> blocks;
     while (owned.HasUncarved()) {
       bool clean;
-      const Chain chain = owned.Carve(UINT32_MAX, &clean);
-      Block* block = chain.first;
-      for (uint32_t i = 0; i < chain.count; ++i) {
-        Block* next = NextOf(block);
-        blocks.push_back(block);
-        block = next;
-      }
+      for (Block* block : BlocksOf(owned.Carve(UINT32_MAX, &clean))) blocks.push_back(block);
     }
     return blocks;
   }
-  static Chain ChainOf(const std::vector<Block*>& blocks) {
-    Chain chain;
-    for (Block* block : blocks) chain.PushFront(block);
-    return chain;
-  }
 
-  char* mapping_;
-  std::unique_ptr<Superslab> superslab_;
+  TestSuperslab superslab_;
 };
 
 TEST_F(OwnedSlabTest, CarvesEachBlockOnceAndAPageAtATime) {
@@ -69,13 +43,7 @@ TEST_F(OwnedSlabTest, CarvesEachBlockOnceAndAPageAtATime) {
     const Chain first = owned.Carve(UINT32_MAX, &clean);
     EXPECT_TRUE(clean);
     EXPECT_LE(first.count, 1 + (size_t{1} << kPageShift) / row.block_size) << c;
-    std::vector<Block*> blocks;
-    Block* block = first.first;
-    for (uint32_t i = 0; i < first.count; ++i) {
-      Block* next = NextOf(block);
-      blocks.push_back(block);
-      block = next;
-    }
+    std::vector<Block*> blocks = BlocksOf(first);
     for (Block* more : CarveAll(owned)) blocks.push_back(more);
     ASSERT_EQ(blocks.size(), row.capacity) << c;
     EXPECT_EQ(owned.used(), row.capacity);

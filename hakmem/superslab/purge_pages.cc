@@ -38,6 +38,7 @@ size_t OwnedSlab::PurgeFreePages() {
     return end < slab.carved_ ? end : slab.carved_;
   };
 
+  const bool handed_out = slab.handed_out_;
   // A drain needs an empty list; both lists are walked, and become one.
   const Chain own = Pop();
   Drain();
@@ -97,14 +98,25 @@ size_t OwnedSlab::PurgeFreePages() {
   }
   if (kept.count != 0) Push(kept);
 
+  // A page that was given back before goes again when a block that begins in front of it, and has its place in a page
+  // that stayed, may have been handed out since.
+  bool goes_again[kMaxPages] = {};
+  for (size_t page = 0; page < pages; ++page) {
+    const size_t start = page * kPageSize / size * size;
+    goes_again[page] =
+        handed_out && goes[page] && is_purged(page) && start != page * kPageSize && !is_purged(start / kPageSize);
+  }
+  auto is_new = [&](size_t page) { return goes[page] && (!is_purged(page) || goes_again[page]); };
+
   size_t given_back = 0;
   for (size_t page = 0; page < pages;) {
-    if (!goes[page] || is_purged(page)) {
+    if (!is_new(page)) {
       ++page;
       continue;
     }
     size_t end = page;
-    for (; end < pages && goes[end] && !is_purged(end); ++end) {
+    for (; end < pages && is_new(end); ++end) {
+      if (is_purged(end)) continue;
       if (is_partly_carved(end)) {
         // As if nothing in it had been carved: what is carved anew knows whole pages only, and would bring the blocks
         // that are carved after this a second time.
@@ -126,6 +138,7 @@ size_t OwnedSlab::PurgeFreePages() {
     }
     page = end;
   }
+  slab.handed_out_ = false;
   HAK_ASSERT(slab.free_count_ + slab.purged_blocks_ <= slab.carved_);
   return given_back;
 }

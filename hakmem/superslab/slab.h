@@ -100,7 +100,8 @@ class Slab {
   uint32_t purged_blocks_ = 0;  // of those, how many start in a page that was given back: they count as uncarved
   std::atomic<uint8_t> size_class_{0};
   uint8_t index_ = 0;
-  bool clean_ = false;  // uncarved memory reads as zero
+  bool clean_ = false;       // uncarved memory reads as zero
+  bool handed_out_ = false;  // blocks that were home, or whose page was given back, left since free pages went back
 };
 static_assert(sizeof(Slab) == 128);
 
