@@ -77,7 +77,7 @@ TEST_P(PurgePagesTest, AgainAndAgain) {
   const unsigned c = ClassOfSize(GetParam().block_size);
   size_ = kSizeClasses[c].block_size;
   ASSERT_EQ(size_, GetParam().block_size);
-  for (int life = 0; life < 8; ++life) {
+  for (int life = 0; life < 5; ++life) {
     OwnedSlab owned = OwnedSlab::SetUp(superslab_->slabs[0], kOwner, c, life == 0);
     Slab& slab = owned.slab();
     uint32_t most_out = 0;

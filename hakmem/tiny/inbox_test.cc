@@ -58,7 +58,7 @@ TEST(InboxTest, OfManyThatPutEachOneIsTakenOnce) {
 
 // Of the one who puts a slab in and the one who pools the heap, at least one sees the other.
 TEST(InboxTest, WhoPutsInOrWhoPoolsSeesTheOther) {
-  for (int round = 0; round < 2000; ++round) {
+  for (int round = 0; round < 400; ++round) {
     BasicInbox<Node> inbox;
     BasicHeapStateWord<> state;
     state.Set(HeapState::kDriven);
@@ -68,14 +68,12 @@ TEST(InboxTest, WhoPutsInOrWhoPoolsSeesTheOther) {
     std::atomic<int> ready{0};
     std::thread pooler([&] {
       ready.fetch_add(1);
-      while (ready.load() != 2) {
-      }
+      while (ready.load() != 2) std::this_thread::yield();
       state.SetPooled();
       pooler_saw = !inbox.IsEmpty();
     });
     ready.fetch_add(1);
-    while (ready.load() != 2) {
-    }
+    while (ready.load() != 2) std::this_thread::yield();
     inbox.Put(&node);
     putter_saw = state.IsPooled();
     pooler.join();
