@@ -7,6 +7,9 @@
 #include "hakmem/tiny/thread_heap.h"
 
 namespace hakmem::block_events {
+
+constinit bool g_wanted = false;
+
 namespace {
 
 using ring::Event;

@@ -15,6 +15,7 @@
 #include "hakmem/platform/os.h"
 #include "hakmem/shared_pool/shared_pool.h"
 #include "hakmem/superslab/address_map.h"
+#include "hakmem/trace/trace.h"
 
 namespace hakmem::core {
 namespace {
@@ -89,17 +90,49 @@ size_t SizeIn(const Region* region, const void* p) {
   return static_cast<Superslab*>(const_cast<Region*>(region))->SlabAt(p).block_size();
 }
 
-// Moves a block to a new one of `size` bytes, of which `copy` are kept. `caller` is what the debug ring notes, nullptr
-// while it is off.
-void* Move(void* p, size_t size, size_t copy, const void* caller) {
-  void* to = caller == nullptr ? Malloc(size) : MallocSlowFor(size, caller);
+void FreeNow(void* p) {
+  Region* region = address_map::RegionOf(p);
+  // Relaxed: RegionOf orders.
+  if (region != nullptr && region->kind.load(std::memory_order_relaxed) == Region::Kind::kSuperslab) {
+    Slab& slab = static_cast<Superslab*>(region)->SlabAt(p);
+    if (HAK_LIKELY(slab.PeekRemote().owner != kRetired)) {
+      tiny::Free(p, slab);
+      return;
+    }
+  }
+  region = LiveRegion("free", p);
+  if (region == nullptr) return;
+  background::StartIfWanted();
+  huge::Free(p, region);
+}
+
+void FreeOrDelay(void* p) {
+  if constexpr (kGuardBuild) {
+    guard::Delay(p, FreeNow);
+  } else {
+    FreeNow(p);
+  }
+}
+
+// Moves a block to a new one of `size` bytes, of which `copy` are kept.
+void* Move(void* p, size_t size, size_t copy) {
+  void* to = Malloc(size);
   if (to == nullptr) return nullptr;
   memcpy(to, p, copy);
-  if (caller == nullptr) {
-    Free(p);
-  } else if (!kTrackBlocks || tiny::MarkFreed("realloc", p)) {
-    FreeSlowFor(p, caller);
-  }
+  Free(p);
+  return to;
+}
+
+// The same while somebody wants to see the program's calls. To the debug ring it is a malloc and a free by `caller`, to
+// the recorder a part of the realloc.
+HAK_COLD void* MoveWatched(void* p, size_t size, size_t copy, const void* caller) {
+  void* to = Allocate(size, false);
+  if (ring::On()) block_events::WriteAllocated(to, size, caller);
+  if (to == nullptr) return nullptr;
+  memcpy(to, p, copy);
+  if (kTrackBlocks && !tiny::MarkFreed("realloc", p)) return to;
+  if (ring::On() && !block_events::WriteFreed(p, caller)) return to;
+  FreeOrDelay(p);
   return to;
 }
 
@@ -107,7 +140,7 @@ void* Move(void* p, size_t size, size_t copy, const void* caller) {
 
 void* MallocSlowFor(size_t size, const void* caller) {
   void* p = Allocate(size, false);
-  block_events::Allocated(p, size, caller);
+  block_events::Allocated({trace::Op::kMalloc, size}, p, caller);
   return p;
 }
 HAK_NOINLINE void* MallocSlow(size_t size) { return MallocSlowFor(size, HAK_CALLER()); }
@@ -115,7 +148,7 @@ HAK_NOINLINE void* MallocSlow(size_t size) { return MallocSlowFor(size, HAK_CALL
 // Out of line, so that the hit path saves no register for it.
 HAK_NOINLINE void* CallocSlow(size_t total) {
   void* p = Allocate(total, true);
-  block_events::Allocated(p, total, HAK_CALLER());
+  block_events::Allocated({trace::Op::kCalloc, total}, p, HAK_CALLER());
   return p;
 }
 
@@ -138,7 +171,7 @@ void* Resized(void* p, size_t size) {
   return p;
 }
 
-// `caller` is what the debug ring notes, nullptr while it is off.
+// `caller` is what the debug ring notes, nullptr while nobody wants to see the program's calls.
 void* Resize(void* p, size_t size, const void* caller) {
   Region* region = LiveRegion("realloc", p);
   if (HAK_UNLIKELY(region == nullptr)) return NoMemory();
@@ -155,7 +188,8 @@ void* Resize(void* p, size_t size, const void* caller) {
     return Resized(p, size);
   }
   const int saved = errno;
-  void* moved = Move(p, size, size < have ? size : have, caller);
+  const size_t copy = size < have ? size : have;
+  void* moved = caller == nullptr ? Move(p, size, copy) : MoveWatched(p, size, copy, caller);
   if (HAK_UNLIKELY(moved == nullptr) && size <= have) {
     // Programs do not expect a block that shrinks to fail.
     errno = saved;
@@ -164,19 +198,22 @@ void* Resize(void* p, size_t size, const void* caller) {
   return moved;
 }
 
-HAK_COLD void* ReallocNoted(void* p, size_t size, const void* caller) {
+HAK_NOINLINE void* ReallocWatched(void* p, size_t size, const void* caller) {
+  const uint64_t began = trace::TickBefore();
   const Slab* slab = address_map::SlabOf(p);
-  if (slab != nullptr && slab->IsBlockStart(p) && !tiny::CheckLive("realloc", *slab, p)) return NoMemory();
+  if (ring::On() && slab != nullptr && slab->IsBlockStart(p) && !tiny::CheckLive("realloc", *slab, p))
+    return NoMemory();
   void* to = Resize(p, size, caller);
   // All else was noted as a malloc and a free.
-  if (to != nullptr && (to == p || slab == nullptr)) block_events::WriteResized(p, to, size, caller);
+  if (ring::On() && to != nullptr && (to == p || slab == nullptr)) block_events::WriteResized(p, to, size, caller);
+  if (trace::On()) trace::Reallocated(p, to, size, began);
   return to;
 }
 
 }  // namespace
 
 HAK_NOINLINE void* ReallocSlow(void* p, size_t size) {
-  if (ring::On()) return ReallocNoted(p, size, HAK_CALLER());
+  if (block_events::Wanted()) return ReallocWatched(p, size, HAK_CALLER());
   return Resize(p, size, nullptr);
 }
 
@@ -188,7 +225,7 @@ void* Realloc(void* p, size_t size) {
   }
   if (HAK_UNLIKELY(size > kMaxSize)) return NoMemory();
   if constexpr (!kTrackBlocks) {
-    // Not taken while the debug ring is on: its heaps have no tags.
+    // Not taken while somebody wants to see every call: the heaps have no tags then.
     const size_t own = tiny::OwnBlockSize(p);
     if (HAK_LIKELY(size <= own && size >= own / 2)) return p;
   }
@@ -227,21 +264,23 @@ void* NewAligned(size_t alignment, size_t size) {
 
 }  // namespace
 
-void* AllocateAlignedFor(size_t alignment, size_t size, const void* caller) {
-  if (alignment <= kMinBlock) return Malloc(size);
+void* AllocateAlignedFor(trace::Op form, size_t alignment, size_t size, const void* caller) {
+  if (alignment <= kMinBlock && !block_events::Wanted()) return Malloc(size);
   void* p = NewAligned(alignment, size);
-  block_events::Allocated(p, size, caller);
+  block_events::Allocated({form, size, alignment}, p, caller);
   return p;
 }
 
-void* AllocateAligned(size_t alignment, size_t size) { return AllocateAlignedFor(alignment, size, HAK_CALLER()); }
+void* AllocateAligned(size_t alignment, size_t size) {
+  return AllocateAlignedFor(trace::Op::kAlignedAlloc, alignment, size, HAK_CALLER());
+}
 
 void* AlignedAlloc(size_t alignment, size_t size) {
   if (!IsPowerOfTwo(alignment)) {
     errno = EINVAL;
     return nullptr;
   }
-  return AllocateAlignedFor(alignment, size, HAK_CALLER());
+  return AllocateAlignedFor(trace::Op::kAlignedAlloc, alignment, size, HAK_CALLER());
 }
 
 void* Memalign(size_t alignment, size_t size) {
@@ -251,63 +290,37 @@ void* Memalign(size_t alignment, size_t size) {
   }
   size_t power = kMinBlock;
   while (power < alignment) power <<= 1;
-  return AllocateAlignedFor(power, size, HAK_CALLER());
+  return AllocateAlignedFor(trace::Op::kMemalign, power, size, HAK_CALLER());
 }
 
 int PosixMemalign(void** out, size_t alignment, size_t size) {
   if (!IsPowerOfTwo(alignment) || alignment % sizeof(void*) != 0) return EINVAL;
   const int saved = errno;
-  void* p = AllocateAlignedFor(alignment, size, HAK_CALLER());
+  void* p = AllocateAlignedFor(trace::Op::kPosixMemalign, alignment, size, HAK_CALLER());
   errno = saved;
   if (p == nullptr) return ENOMEM;
   *out = p;
   return 0;
 }
 
-void* Valloc(size_t size) { return AllocateAlignedFor(os::PageSize(), size, HAK_CALLER()); }
+void* Valloc(size_t size) { return AllocateAlignedFor(trace::Op::kMemalign, os::PageSize(), size, HAK_CALLER()); }
 
 void* Pvalloc(size_t size) {
   const size_t page = os::PageSize();
   if (size > kMaxSize - page) return NoMemory();
   const size_t rounded = (size + page - 1) & ~(page - 1);
-  return AllocateAlignedFor(page, rounded == 0 ? page : rounded, HAK_CALLER());
+  return AllocateAlignedFor(trace::Op::kMemalign, page, rounded == 0 ? page : rounded, HAK_CALLER());
+}
+
+HAK_NOINLINE void FreeSlow(void* p) {
+  if (block_events::Freed({trace::Op::kFree}, p, HAK_CALLER()) && p != nullptr) FreeOrDelay(p);
 }
 
 namespace {
 
-void FreeNow(void* p) {
-  Region* region = address_map::RegionOf(p);
-  // Relaxed: RegionOf orders.
-  if (region != nullptr && region->kind.load(std::memory_order_relaxed) == Region::Kind::kSuperslab) {
-    Slab& slab = static_cast<Superslab*>(region)->SlabAt(p);
-    if (HAK_LIKELY(slab.PeekRemote().owner != kRetired)) {
-      tiny::Free(p, slab);
-      return;
-    }
-  }
-  region = LiveRegion("free", p);
-  if (region == nullptr) return;
-  background::StartIfWanted();
-  huge::Free(p, region);
-}
-
-}  // namespace
-
-void FreeSlowFor(void* p, const void* caller) {
-  if (p == nullptr || !block_events::Freed(p, caller)) return;
-  if constexpr (kGuardBuild) {
-    guard::Delay(p, FreeNow);
-  } else {
-    FreeNow(p);
-  }
-}
-
-HAK_NOINLINE void FreeSlow(void* p) { FreeSlowFor(p, HAK_CALLER()); }
-
-namespace {
-
-// Frees `p`, for which `size` bytes were asked for, rounded up to `rounded` for an alignment.
-void FreeChecked(const char* where, void* p, size_t size, size_t rounded) {
+// Frees `p`, for which `call` says what was asked for, which is `rounded` bytes with the alignment.
+void FreeChecked(const char* where, void* p, const trace::Call& call, size_t rounded, const void* caller) {
+  const size_t size = call.size;
   const Region* region = LiveRegion(where, p);
   if (region == nullptr) return;
   // The block is of the class of that size, or up to twice as large: where an alignment or realloc gave it.
@@ -320,23 +333,29 @@ void FreeChecked(const char* where, void* p, size_t size, size_t rounded) {
     ReportFault(Fault::kWrongSize, where, p, detail);
     return;
   }
-  Free(p);
+  if (!block_events::Wanted()) {
+    Free(p);
+  } else if ((!kTrackBlocks || tiny::MarkFreed(where, p)) && block_events::Freed(call, p, caller)) {
+    FreeOrDelay(p);
+  }
 }
 
 }  // namespace
 
 void FreeSized(void* p, size_t size) {
-  if (p != nullptr) FreeChecked("free_sized", p, size, size);
+  if (p == nullptr) return FreeSlow(p);
+  FreeChecked("free_sized", p, {trace::Op::kFreeSized, size}, size, HAK_CALLER());
 }
 
 void FreeAlignedSized(void* p, size_t alignment, size_t size) {
-  if (p == nullptr) return;
+  if (p == nullptr) return FreeSlow(p);
   if (!IsPowerOfTwo(alignment) || (reinterpret_cast<uintptr_t>(p) & (alignment - 1)) != 0) {
     ReportFault(Fault::kWrongSize, "free_aligned_sized", p, "the block is not aligned as given");
     return;
   }
   const size_t rounded = (size + alignment - 1) & ~(alignment - 1);
-  FreeChecked("free_aligned_sized", p, size, rounded < alignment ? alignment : rounded);
+  FreeChecked("free_aligned_sized", p, {trace::Op::kFreeAlignedSized, size, alignment},
+              rounded < alignment ? alignment : rounded, HAK_CALLER());
 }
 
 size_t UsableSize(const void* p) {
@@ -360,6 +379,7 @@ bool Owns(const void* p) {
 
 bool Trim(size_t keep) {
   startup::Ensure();
+  if (trace::On()) trace::Trimmed(keep);
   if constexpr (kGuardBuild) guard::Flush(FreeNow);
   const size_t pages = tiny::Trim(true);
   const uint64_t idle = g_idle.idle();

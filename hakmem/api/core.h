@@ -11,6 +11,7 @@
 #include "hakmem/platform/compiler.h"
 #include "hakmem/tiny/fast_path.h"
 #include "hakmem/tiny/live_blocks.h"
+#include "hakmem/trace/trace_format.h"
 
 namespace hakmem::core {
 
@@ -18,8 +19,8 @@ namespace hakmem::core {
 void* MallocSlow(size_t size);
 // For those who do not jump here: `caller` is the address in the program that the debug ring is to name.
 void* MallocSlowFor(size_t size, const void* caller);
-void* AllocateAlignedFor(size_t alignment, size_t size, const void* caller);
-void FreeSlowFor(void* p, const void* caller);
+// `form` is the operation that the recorder is to name.
+void* AllocateAlignedFor(trace::Op form, size_t alignment, size_t size, const void* caller);
 void* Calloc(size_t count, size_t size);
 void* CallocSlow(size_t total);
 void* Realloc(void* p, size_t size);

@@ -58,7 +58,7 @@ HAK_NO_TSAN bool IsInOutboxOf(const Heap& heap, const Slab& slab, const Block* b
 }
 
 Heap* OwnHeap() {
-  Heap* heap = tls_heap;
+  Heap* heap = DrivenHeap();
   return heap == NotStartedHeap() || heap == FinishedHeap() ? nullptr : heap;
 }
 

@@ -50,7 +50,8 @@ HAK_ALWAYS_INLINE void* New(size_t size) {
 }
 
 HAK_ALWAYS_INLINE void* NewAligned(size_t size, std::align_val_t alignment) {
-  void* p = core::AllocateAlignedFor(static_cast<size_t>(alignment), size, HAK_CALLER());
+  void* p =
+      core::AllocateAlignedFor(hakmem::trace::Op::kAlignedAlloc, static_cast<size_t>(alignment), size, HAK_CALLER());
   return HAK_LIKELY(p != nullptr) ? p : RetryAligned(static_cast<size_t>(alignment), size);
 }
 

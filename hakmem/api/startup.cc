@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "hakmem/api/background.h"
+#include "hakmem/api/block_events.h"
 #include "hakmem/api/describe.h"
 #include "hakmem/api/statistics.h"
 #include "hakmem/config/options.h"
@@ -21,6 +22,7 @@
 #include "hakmem/tiny/heap_pool.h"
 #include "hakmem/tiny/heap_slabs.h"
 #include "hakmem/tiny/thread_heap.h"
+#include "hakmem/trace/trace.h"
 
 extern "C" char** environ;
 
@@ -74,11 +76,12 @@ void BeforeFork() HAK_NO_THREAD_SAFETY_ANALYSIS {
 
 void AfterForkInParent() HAK_NO_THREAD_SAFETY_ANALYSIS {
   for (int i = kLockCount; i-- > 0;) LockAt(i).ReleaseInParent();
+  if (trace::On()) trace::Forked();
 }
 
 void AfterForkInChild() HAK_NO_THREAD_SAFETY_ANALYSIS {
   for (int i = kLockCount; i-- > 0;) LockAt(i).ReleaseInChild();
-  Heap* heap = tls_heap;
+  Heap* heap = DrivenHeap();
   if (heap == NotStartedHeap() || heap == FinishedHeap()) heap = nullptr;
   pool::RepairAfterFork();
   heap_pool::AbandonOthersInChild(heap, tiny::RepairAfterFork);
@@ -87,6 +90,7 @@ void AfterForkInChild() HAK_NO_THREAD_SAFETY_ANALYSIS {
   ReportText::ForgetInChild();
   crash_handler::RepairAfterFork();
   ring::RepairAfterFork();
+  trace::RepairAfterFork();
   HAK_LOG(kInfo, "forked child");
 }
 
@@ -96,6 +100,7 @@ __attribute__((destructor(101))) void AtExit() {
   if constexpr (kGuardBuild) guard::CheckWaiting();
   if (g_options.stats != 0) PrintStatistics(ReportFd(), g_options.stats == 2);
   if (g_options.ring != 0) ring::DumpToFile();
+  trace::NoteExit();
 }
 
 // A copy of an option's text, which is the environment's, in `buffer`.
@@ -114,8 +119,10 @@ bool SetUp() {
   // Programs that set their process title write over the environment's memory.
   static constinit char report_path[4096] = {};
   static constinit char ring_path[4096] = {};
+  static constinit char trace_path[4096] = {};
   options.report = Keep(options.report, report_path, sizeof(report_path));
   options.ring_file = Keep(options.ring_file, ring_path, sizeof(ring_path));
+  options.trace = Keep(options.trace, trace_path, sizeof(trace_path));
   // Every malloc and free is to be seen: none is served from a list.
   if (options.ring != 0) options.tiny_fast_cap = 0;
   g_options = options;
@@ -124,6 +131,8 @@ bool SetUp() {
   SetDescriber(DescribeAddress);
   if (g_options.crash_handler != 0) crash_handler::Install(gate::AllocateMetadata);
   if (g_options.ring != 0) ring::Start(g_options.ring, gate::AllocateMetadata);
+  trace::Start();
+  block_events::g_wanted = ring::On() || trace::On();
   tiny::PrepareThreadExit();
   g_done.store(true, std::memory_order_release);  // publishes all of the above
   return true;

@@ -28,6 +28,7 @@ enum class OnError : uint64_t {
   X(Number, crash_handler,  CRASH_HANDLER,  0,    0, 1, "1 reports SIGSEGV, SIGBUS and SIGABRT before what would happen without: the program's handler or its end") \
   X(Number, ring,           RING,           0,    0, 1048576, "events that the debug ring keeps for each thread, as a power of two; 0 records none") \
   X(Text,   ring_file,      RING_FILE,      0,    0, 0, "file that the debug ring goes to at exit and on a crash, %p is the process; hakmem-ring.%p when empty") \
+  X(Text,   trace,          TRACE,          0,    0, 0, "file to which every call is recorded, for replay; %p is the process, and gives forked children files of their own; none when empty") \
   X(Number, tiny_fast_cap,  TINY_FAST_CAP,  1024, 0, 1024, "most blocks in one free list of a thread; 0 caches none") \
   X(Number, tiny_ss_adopt,  TINY_SS_ADOPT,  1,    0, 1, "slabs of exited threads go to whoever needs or frees into them; 0 keeps them for the next new thread") \
   X(Number, purge_delay_ms, PURGE_DELAY_MS, 500,  0, 3600000, "how long idle memory stays before it is given back; 0 gives back at once") \

@@ -3,8 +3,8 @@
 #include <cstring>
 
 #include "hakmem/config/options.h"
+#include "hakmem/diag/file_name.h"
 #include "hakmem/diag/ring.h"
-#include "hakmem/platform/format.h"
 #include "hakmem/platform/os.h"
 
 namespace hakmem::ring {
@@ -164,16 +164,7 @@ bool Dump(int fd) {
 const char* DumpFileName(char* buffer, size_t size) {
   const char* pattern = g_options.ring_file;
   if (pattern == nullptr || *pattern == 0) pattern = "hakmem-ring.%p";
-  Format name(buffer, size);
-  for (; *pattern != 0; ++pattern) {
-    if (pattern[0] == '%' && pattern[1] == 'p') {
-      name << os::ProcessId();
-      ++pattern;
-    } else {
-      name.Append(pattern, 1);
-    }
-  }
-  return name.text();
+  return FileName(pattern, buffer, size);
 }
 
 bool DumpToFile() {

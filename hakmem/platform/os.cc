@@ -5,7 +5,10 @@
 #include <linux/futex.h>
 #include <poll.h>
 #include <sys/auxv.h>
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -237,6 +240,69 @@ FileMapping MapFile(const char* path) {
 void UnmapFile(const FileMapping& file) {
   if (file.data != nullptr) Syscall(SYS_munmap, AsLong(file.data), static_cast<long>(file.size));
 }
+
+int OpenForMapping(const char* path, bool create) {
+  const int flags = O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (create ? O_CREAT : 0);
+  return static_cast<int>(Syscall(SYS_openat, AT_FDCWD, AsLong(path), flags, 0644));
+}
+
+bool GetFileStatus(int fd, FileStatus* status) {
+  struct statx found;
+  const unsigned wanted = STATX_TYPE | STATX_INO;
+  if (Failed(Syscall(SYS_statx, fd, AsLong(""), AT_EMPTY_PATH, wanted, AsLong(&found)))) return false;
+  status->device = (uint64_t{found.stx_dev_major} << 32) | found.stx_dev_minor;
+  status->inode = found.stx_ino;
+  status->is_regular = S_ISREG(found.stx_mode);
+  return true;
+}
+
+int LockFile(int fd) { return static_cast<int>(-Syscall(SYS_flock, fd, LOCK_EX | LOCK_NB)); }
+int EmptyFile(int fd) { return static_cast<int>(-Syscall(SYS_ftruncate, fd, 0)); }
+
+int ReserveInFile(int fd, uint64_t offset, size_t size) {
+  rlimit limit;
+  if (!Failed(Syscall(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, AsLong(&limit))) && offset + size > limit.rlim_cur) {
+    return EFBIG;
+  }
+  intptr_t result;
+  do {
+    result = Syscall(SYS_fallocate, fd, 0, static_cast<long>(offset), static_cast<long>(size));
+  } while (result == -EINTR);
+  if (result != -EOPNOTSUPP && result != -ENOSYS) return static_cast<int>(-result);
+  static constexpr char kZeroes[4096] = {};
+  while (size != 0) {
+    const size_t piece = size < sizeof(kZeroes) ? size : sizeof(kZeroes);
+    result = Syscall(SYS_pwrite64, fd, AsLong(kZeroes), piece, static_cast<long>(offset));
+    if (result == -EINTR) continue;
+    if (result <= 0) return result == 0 ? ENOSPC : static_cast<int>(-result);
+    offset += static_cast<uint64_t>(result);
+    size -= static_cast<size_t>(result);
+  }
+  return 0;
+}
+
+MapResult MapPiece(int fd, uint64_t offset, size_t size) {
+  return ToMapResult(Syscall(SYS_mmap, 0, static_cast<long>(size), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+                             fd, static_cast<long>(offset)));
+}
+
+void UnmapPiece(void* ptr, size_t size) { Syscall(SYS_munmap, AsLong(ptr), static_cast<long>(size)); }
+
+void* MapWipedOnFork() {
+  const size_t size = getauxval(AT_PAGESZ);
+  const intptr_t page =
+      Syscall(SYS_mmap, 0, static_cast<long>(size), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (Failed(page)) return nullptr;
+  Syscall(SYS_madvise, page, static_cast<long>(size), MADV_WIPEONFORK);
+  return reinterpret_cast<void*>(page);
+}
+
+bool WorkingDirectory(char* buffer, size_t size) {
+  // Of a directory outside of the process's root the kernel says so in front of the name.
+  const intptr_t length = Syscall(SYS_getcwd, AsLong(buffer), static_cast<long>(size));
+  return length > 0 && buffer[0] == '/';
+}
+
 void Yield() { Syscall(SYS_sched_yield); }
 int ThreadId() { return static_cast<int>(Syscall(SYS_gettid)); }
 int ProcessId() { return static_cast<int>(Syscall(SYS_getpid)); }

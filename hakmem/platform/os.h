@@ -97,6 +97,37 @@ struct FileMapping {
 [[nodiscard]] FileMapping MapFile(const char* path);
 void UnmapFile(const FileMapping& file);
 
+// A file that grows and is mapped piece by piece while it is written. None of these is counted among the calls for
+// memory.
+//
+// open(2) for reading and writing; with `create` the file is made when it is not there. Does not wait for anything.
+// Descriptor or -errno.
+int OpenForMapping(const char* path, bool create);
+// statx(2). False when it fails.
+struct FileStatus {
+  uint64_t device;
+  uint64_t inode;
+  bool is_regular;
+};
+bool GetFileStatus(int fd, FileStatus* status);
+// flock(2), exclusive, without waiting; held until the descriptor is closed and no mapping made by it is left. 0 or
+// errno.
+int LockFile(int fd);
+// ftruncate(2) to nothing. 0 or errno.
+int EmptyFile(int fd);
+// Makes sure that the disk has room for this piece of the file, which grows to hold it (fallocate(2); zeroes are
+// written where the file system cannot do that). A store to the mapped piece then raises no SIGBUS. Looks at
+// RLIMIT_FSIZE first, beyond which the kernel would send SIGXFSZ. 0 or errno.
+int ReserveInFile(int fd, uint64_t offset, size_t size);
+// mmap(2), shared and writable, with its pages present. UnmapPiece takes it away.
+[[nodiscard]] MapResult MapPiece(int fd, uint64_t offset, size_t size);
+void UnmapPiece(void* ptr, size_t size);
+// A page that reads as zero in every child, whoever forks it and how (MADV_WIPEONFORK of madvise(2), where the kernel
+// knows it). nullptr without memory.
+void* MapWipedOnFork();
+// The working directory, absolute. False when it has no name or that does not fit.
+bool WorkingDirectory(char* buffer, size_t size);
+
 // sched_yield(2).
 void Yield();
 int ThreadId();

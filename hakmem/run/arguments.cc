@@ -1,16 +1,23 @@
 #include "hakmem/run/arguments.h"
 
 #include <cstddef>
+#include <string_view>
 
 namespace hakmem::run {
+namespace {
+
+constexpr std::string_view kTraceFlag = "--trace=";
+
+}  // namespace
 
 const char kHelp[] =
-    R"(usage: run [--stats] [--] PROGRAM [ARGUMENT...]
+    R"(usage: run [--stats] [--trace=FILE] [--] PROGRAM [ARGUMENT...]
 
 Runs PROGRAM with hakmem as its malloc, by preloading libhakmem.so. PROGRAM is looked for as the shell does.
 
-  --stats  print at exit what hakmem served (the same as HAKMEM_STATS=1)
-  --help   print this
+  --stats       print at exit what hakmem served (the same as HAKMEM_STATS=1)
+  --trace=FILE  record every allocation call in FILE (the same as HAKMEM_TRACE=FILE)
+  --help        print this
 
 HAKMEM_... variables set hakmem's options; HAKMEM_VERBOSE=1 prints them.
 
@@ -34,6 +41,8 @@ Arguments ParseArguments(const std::vector<std::string>& arguments) {
       parsed.help = true;
     } else if (argument == "--stats") {
       parsed.stats = true;
+    } else if (argument.compare(0, kTraceFlag.size(), kTraceFlag) == 0 && argument.size() > kTraceFlag.size()) {
+      parsed.trace = argument.substr(kTraceFlag.size());
     } else {
       parsed.error = "unknown flag " + argument + " (--help lists the flags)";
       return parsed;

@@ -13,6 +13,7 @@ namespace hakmem::run {
 struct Arguments {
   bool help = false;
   bool stats = false;
+  std::string trace;                 // empty: not recorded
   std::vector<std::string> program;  // its name, then its arguments
   std::string error;                 // what is wrong with the command line; empty when nothing is
 };

@@ -29,6 +29,16 @@ TEST(ArgumentsTest, StatsBeforeTheSeparator) {
   EXPECT_EQ(parsed.program, (Strings{"--odd-name", "x"}));
 }
 
+TEST(ArgumentsTest, TraceHasAFile) {
+  const Arguments parsed = ParseArguments({"--trace=a b.%p", "--stats", "ls"});
+  EXPECT_EQ(parsed.error, "");
+  EXPECT_EQ(parsed.trace, "a b.%p");
+  EXPECT_TRUE(parsed.stats);
+  EXPECT_EQ(parsed.program, Strings{"ls"});
+  EXPECT_EQ(ParseArguments({"--trace=", "ls"}).error, "unknown flag --trace= (--help lists the flags)");
+  EXPECT_EQ(ParseArguments({"--trace", "ls"}).error, "unknown flag --trace (--help lists the flags)");
+}
+
 TEST(ArgumentsTest, HelpNeedsNoProgram) {
   EXPECT_TRUE(ParseArguments({"--help"}).help);
   EXPECT_EQ(ParseArguments({"--help"}).error, "");

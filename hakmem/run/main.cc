@@ -74,6 +74,7 @@ int Main(int argc, char** argv) {
 
   setenv("LD_PRELOAD", PreloadValue(library, getenv("LD_PRELOAD")).c_str(), 1);
   if (arguments.stats) setenv("HAKMEM_STATS", "1", 1);
+  if (!arguments.trace.empty()) setenv("HAKMEM_TRACE", arguments.trace.c_str(), 1);
   std::vector<const char*> command;
   if (program.by_shell) command = {"/bin/sh", program.path.c_str()};
   if (!program.by_shell) command = {name.c_str()};

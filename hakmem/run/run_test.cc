@@ -88,6 +88,14 @@ TEST_F(RunTest, StatsProveThatHakmemServed) {
   EXPECT_EQ(Run(program).err, "");
 }
 
+TEST_F(RunTest, TraceRecordsTheProgram) {
+  const std::string trace = files_.directory() + "/trace";
+  const Outcome outcome = Run({"--trace=" + trace, "/bin/echo", "x"});
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_EQ(outcome.err, "");
+  EXPECT_EQ(ReadFile(trace).substr(0, 8), "HAKTRACE");
+}
+
 TEST_F(RunTest, ExitStatusPassesThrough) {
   EXPECT_EQ(WEXITSTATUS(Run({"true"}).status), 0);
   EXPECT_EQ(WEXITSTATUS(Run({"sh", "-c", "exit 42"}).status), 42);

@@ -136,6 +136,34 @@ extern __thread Heap* tls_heap __attribute__((tls_model("initial-exec"))) HAK_HI
 Heap* NotStartedHeap();
 Heap* FinishedHeap();
 
+// What tls_heap points to while there is no heap that malloc may take from: the lists are always empty, so that every
+// call takes a slow path, which goes on with the heap behind. A stand-in has no rest; every heap has one.
+struct alignas(64) StandIn {
+  Block* alloc_steps[kSteppedClasses + 1];
+  HeapRest* rest;
+  Heap* heap;  // nullptr: there is none, the thread has not started or has finished
+};
+static_assert(offsetof(StandIn, alloc_steps) == offsetof(Heap, alloc_steps));
+static_assert(offsetof(StandIn, rest) == offsetof(Heap, rest));
+
+// The heap that the calling thread drives, NotStartedHeap or FinishedHeap.
+inline Heap* DrivenHeap() {
+  Heap* heap = tls_heap;
+  if (HAK_LIKELY(heap->rest != nullptr)) return heap;
+  Heap* behind = reinterpret_cast<StandIn*>(heap)->heap;
+  return behind != nullptr ? behind : heap;
+}
+
+// Who sees every call: the threads get stand-ins, and blocks have no tags, so that no hit path serves them.
+struct Watcher {
+  // The stand-in for the calling thread, which starts to drive `heap`; nullptr: none.
+  StandIn* (*start)(Heap& heap);
+  // The calling thread's heap has ended.
+  void (*end)(StandIn& stand_in);
+};
+// Constant once the first allocation is served.
+extern const Watcher* g_watcher HAK_HIDDEN;
+
 }  // namespace hakmem
 
 #endif  // HAKMEM_TINY_HEAP_H_

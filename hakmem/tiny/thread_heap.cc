@@ -19,14 +19,8 @@
 namespace hakmem {
 namespace {
 
-// What malloc looks at: lists that are always empty, and no rest.
-struct NoHeap {
-  alignas(64) Block* alloc_steps[kSteppedClasses + 1];
-  HeapRest* rest;
-};
-static_assert(offsetof(NoHeap, rest) == offsetof(Heap, rest));
-constinit const NoHeap not_started = {};
-constinit const NoHeap finished = {};
+constinit const StandIn not_started = {};
+constinit const StandIn finished = {};
 
 }  // namespace
 
@@ -36,6 +30,8 @@ Heap* FinishedHeap() { return const_cast<Heap*>(reinterpret_cast<const Heap*>(&f
 
 __thread Heap* tls_heap __attribute__((tls_model("initial-exec"))) =
     const_cast<Heap*>(reinterpret_cast<const Heap*>(&not_started));
+
+constinit const Watcher* g_watcher = nullptr;
 
 namespace tiny {
 namespace {
@@ -103,6 +99,7 @@ void EndThread(void* value) {
     pthread_setspecific(exit_key, heap);
     return;
   }
+  auto* stand_in = tls_heap != heap ? reinterpret_cast<StandIn*>(tls_heap) : nullptr;
   tls_heap = FinishedHeap();
   heap->thread.store(0, std::memory_order_relaxed);  // for reports
   SetBusy(*heap, true);
@@ -112,6 +109,7 @@ void EndThread(void* value) {
   PutIntoPool(heap);
   HAK_LOG(kInfo, "thread ends, heap ", heap->who.id, " is free");
   ring::EndThread();
+  if (stand_in != nullptr) g_watcher->end(*stand_in);
   crash_handler::EndThread();
 }
 
@@ -120,7 +118,8 @@ Heap* StartThread() {
   if (heap == nullptr) return nullptr;
   StartDriving(*heap);
   heap->thread.store(static_cast<uint32_t>(os::ThreadId()), std::memory_order_relaxed);  // for reports
-  tls_heap = heap;
+  StandIn* stand_in = g_watcher != nullptr ? g_watcher->start(*heap) : nullptr;
+  tls_heap = stand_in != nullptr ? reinterpret_cast<Heap*>(stand_in) : heap;
   crash_handler::StartThread();
   HAK_LOG(kInfo, "thread drives heap ", heap->who.id);
   // May allocate (glibc: for keys beyond the first 32), which works from here on.
@@ -130,7 +129,7 @@ Heap* StartThread() {
 
 }  // namespace
 
-HeapScope::HeapScope() : heap_(tls_heap) {
+HeapScope::HeapScope() : heap_(DrivenHeap()) {
   if (HAK_UNLIKELY(heap_ == NotStartedHeap())) {
     heap_ = StartThread();
   } else if (HAK_UNLIKELY(heap_ == FinishedHeap())) {

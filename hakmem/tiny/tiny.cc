@@ -71,7 +71,7 @@ void TrimUnowned(Superslab& superslab, void* opaque) {
 
 void* Allocate(unsigned size_class, bool* clean) {
   if (size_class <= kMaxListedClass) {
-    Heap* heap = tls_heap;
+    Heap* heap = DrivenHeap();
     if (HAK_LIKELY(heap->rest != nullptr)) {
       Block*& list = heap->alloc(size_class);
       if (Block* block = list; HAK_LIKELY(block != nullptr)) {

@@ -74,7 +74,7 @@ struct ChunkHeader {
   uint32_t magic;
   uint32_t stream;    // from 1
   uint32_t sequence;  // in the stream, from 0
-  uint32_t thread;    // whose calls the first records are; 0: the first record is a kThread
+  uint32_t thread;    // number of the thread whose calls the first records are
   uint64_t tick;
   uint32_t used;  // bytes of records, once the chunk is full; else 0
   uint32_t reserved;
