@@ -3,8 +3,6 @@
 //     ./bazelw run //testing:flight -- [FILTERS] DUMP
 //
 // Exit status: 0 done, 2 bad usage, 3 the file cannot be read, is no dump, or is damaged.
-#include <unistd.h>
-
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -17,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "testing/flight/dump_reader.h"
 #include "testing/flight/time_line.h"
+#include "testing/support/working_directory.h"
 
 ABSL_FLAG(std::string, thread, "", "show this thread alone, by the system's thread id");
 ABSL_FLAG(std::string, class, "", "show slabs and blocks of this size class alone");
@@ -79,10 +78,7 @@ int Print(const DumpFile& dump, const Filter& filter) {
 
 int Main(const std::vector<char*>& words) {
   if (words.size() != 2) UsageError(absl::StrCat("one file is needed, ", words.size() - 1, " given"));
-  // `bazel run` starts the tool elsewhere.
-  for (const char* name : {"BAZELW_WORKING_DIRECTORY", "BUILD_WORKING_DIRECTORY"}) {
-    if (const char* directory = getenv(name); directory != nullptr && chdir(directory) == 0) break;
-  }
+  test::EnterWorkingDirectory();
   const Filter filter = FilterOfFlags();
   DumpFile dump;
   const std::string error = ReadDumpFile(words[1], &dump);
