@@ -163,7 +163,7 @@ int Fork(bool raw) {
 int Limit() {
   const rlimit limit = {300 << 10, 300 << 10};
   if (setrlimit(RLIMIT_FSIZE, &limit) != 0) return Fail("setrlimit");
-  Allocate(200000, 1);
+  Allocate(40000, 1);
   return 0;
 }
 

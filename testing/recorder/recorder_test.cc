@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <map>
@@ -17,7 +17,6 @@
 #include <vector>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "gtest/gtest.h"
@@ -315,6 +314,7 @@ TEST_F(RecorderTest, TheLastCallsOfThreads) {
 int main(int argc, char** argv) {
   ::testing::InitGoogleTest(&argc, argv);
   if (argc != 2) return 2;
-  hakmem::recording::g_program = new std::string(argv[1]);
+  // Absolute: a test changes the directory.
+  hakmem::recording::g_program = new std::string(std::filesystem::absolute(argv[1]));
   return RUN_ALL_TESTS();
 }
