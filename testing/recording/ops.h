@@ -45,6 +45,7 @@ struct LiveBlock {
   bool full = false;
   uint64_t size = 0;
   uint64_t alignment_log2 = 0;
+  OpKind made_by = OpKind::kMalloc;
 
   uint64_t counted() const { return alignment_log2 == 0 ? size : std::max(size, uint64_t{1} << alignment_log2); }
 };
@@ -67,7 +68,7 @@ class LiveBlocks {
     } else if (Makes(op.kind) || Frees(op, true)) {
       LiveBlock& block = At(op);
       Count(block, false);
-      block = Frees(op, block.full) ? LiveBlock{} : LiveBlock{true, AskedBytes(op), 0};
+      block = Frees(op, block.full) ? LiveBlock{} : LiveBlock{true, AskedBytes(op), 0, op.kind};
       if (Aligns(op.kind)) block.alignment_log2 = op.operands[2];
       Count(block, true);
     }

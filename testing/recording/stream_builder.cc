@@ -238,7 +238,8 @@ class Builder {
       Drop(block);
       return;
     }
-    Emit(OpKind::kRealloc, thread.number, {blocks_[block].slot, event.size});
+    // In a stream a realloc to 0 bytes frees, and this one got a block.
+    Emit(OpKind::kRealloc, thread.number, {blocks_[block].slot, std::max<uint64_t>(event.size, 1)});
     blocks_[block].taker = takers_[i];
     PutIn(event.block, block);
   }
