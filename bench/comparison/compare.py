@@ -125,7 +125,7 @@ def main(arguments):
 
 def compare(options, allocators, version, scratch, output):
     results = results_module.Results(allocators)
-    runner = runner_module.Runner(options.bench, scratch, options.quick, options.timeout)
+    runner = runner_module.Runner(options.bench, os.path.abspath(options.hakmem), scratch, options.quick, options.timeout)
     runs = options.runs or (2 if options.quick else 5)
     progress = Progress(len(options.chosen_loads) * len(allocators) * runs)
     about = [

@@ -23,6 +23,7 @@ import scaling
 import svg
 
 BENCH = os.environ["BENCH"]
+HAKMEM = os.environ["HAKMEM"]
 
 
 def filled(figures):
@@ -174,6 +175,8 @@ class ChoiceTest(unittest.TestCase):
                 self.assertIn(load.name, programs.NEEDS)
             else:
                 self.assertTrue(os.access(os.path.join(BENCH, load.program), os.X_OK), load.program)
+            if load.recording:
+                self.assertTrue(os.path.isfile(os.path.join(BENCH, load.recording)), load.recording)
 
     def test_peers(self):
         with self.assertRaisesRegex(ValueError, "'nobody' is no peer"):
@@ -226,6 +229,16 @@ class EndToEndTest(unittest.TestCase):
             self.assertIn("| larson-1 | 1.00 |", file.read())
         with open(os.path.join(self.output, "out", "index.html")) as file:
             self.assertIn("latency of malloc", file.read())
+
+    def test_replays_recordings(self):
+        done = self.run_compare("--quick", "--runs=1", "--allow_debug", "--hakmem=" + HAKMEM, "--peers=glibc",
+                                "--loads=replay-sqlite3,replay-git", "--output=out")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with open(os.path.join(self.output, "out", "results.csv")) as file:
+            rows = [row for row in csv.DictReader(file) if row["figure"] == runner.CPU]
+        measured = {(row["load"], row["allocator"]) for row in rows}
+        loads_run = ["replay-sqlite3"] + (["replay-git"] if shutil.which("git") else [])
+        self.assertEqual(measured, {(load, allocator) for load in loads_run for allocator in ("hakmem", "glibc")})
 
     def test_a_library_without_malloc_measures_nothing(self):
         library = os.path.join(self.output, "empty.so")

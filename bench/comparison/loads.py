@@ -11,10 +11,12 @@ class Load:
     picture: drawn on its own and no row of the tables.
     warm: each measured run follows a run of the same allocator that does not count. How fast the kernel hands out much
         memory depends on what the process before gave back: after small pages, huge ones first have to be assembled.
-    recorded: name of the real program whose recording is replayed.
+    recording: path below bench/ of a recording that is replayed.
+    recorded: name of the real program that is recorded before the comparison, to be replayed.
     """
 
-    def __init__(self, name, program, full, quick, cores, stresses, memory=True, picture=False, warm=False, recorded=""):
+    def __init__(self, name, program, full, quick, cores, stresses, memory=True, picture=False, warm=False, recording="",
+                 recorded=""):
         self.name = name
         self.program = program
         self.full = full.split()
@@ -24,11 +26,13 @@ class Load:
         self.memory = memory
         self.picture = picture
         self.warm = warm
+        self.recording = recording
         self.recorded = recorded
 
 
 LARSON = "--min_size=8 --max_size=1000 --chunks=5000 --rounds=100"
 PRODUCER = "loads/producer_consumer"
+REPLAY = "--preload=none --points=0"
 
 LOADS = [
     Load("larson-classic", "larson/larson", "5 1 1000 100 10000 42 1", "1 1 1000 100 10000 42 1", 1,
@@ -77,8 +81,12 @@ LOADS = [
     Load("fork-loop", "loads/fork_loop", "--forks=10", "--forks=5 --bytes=250000000", 0,
          "forks of a threaded process with a heap of 1 GB: copy on write", warm=True),
 ] + [
-    Load("replay-" + name, "replay/replay", "--repeat=3", "--repeat=1", 1, "the recorded calls of %s, in one thread" % name,
-         warm=True, recorded=name) for name in ("python3", "sqlite3", "lua5.4", "perl", "git", "gcc")
+    Load("replay-" + name, "replay/replay", REPLAY + " --repeat=20", REPLAY + " --repeat=5", 1,
+         "the recorded calls of %s" % name, warm=True, recording="recordings/%s.hkos" % name)
+    for name in ("python3", "sqlite3", "cc1plus")
+] + [
+    Load("replay-" + name, "replay/replay", REPLAY + " --repeat=3", REPLAY + " --repeat=1", 1,
+         "the calls of %s, recorded at the beginning" % name, warm=True, recorded=name) for name in ("lua5.4", "perl", "git")
 ] + [
     Load("python3", "real", "4", "1", 1, "an interpreter with PYTHONMALLOC=malloc"),
     Load("sqlite3", "real", "4", "1", 1, "a database in memory"),

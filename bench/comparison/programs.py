@@ -209,23 +209,23 @@ def command(name, folder, repeat):
     raise KeyError(name)
 
 
-def record(name, bench, folder):
-    """Runs the program once under the recorder and makes the trace of its busiest process; returns the trace's path."""
-    trace = os.path.join(folder, "trace-" + name)
-    if os.path.exists(trace):
-        return trace
+def record(name, hakmem, folder):
+    """Runs the program once on the library of hakmem, which records it; returns the recording of its busiest process."""
+    recording = os.path.join(folder, "recording-" + name)
+    if os.path.exists(recording):
+        return recording
     prepare(name, folder)
-    raw = os.path.join(folder, "raw-" + name)
     words, additional = command(name, folder, "1")
-    environment = dict(os.environ, HAKMEM_RECORD=raw, LD_PRELOAD=os.path.join(bench, "replay", "librecorder.so"), **additional)
-    _quietly(words, env=environment, stdin=subprocess.DEVNULL)
-    recordings = [os.path.join(folder, file) for file in os.listdir(folder) if file.startswith("raw-%s." % name)]
-    if not recordings:
+    _quietly(words, stdin=subprocess.DEVNULL,
+             env=dict(os.environ, HAKMEM_TRACE=recording + ".%p", LD_PRELOAD=hakmem, **additional))
+    files = [os.path.join(folder, file) for file in os.listdir(folder) if file.startswith("recording-%s." % name)]
+    if not files:
         raise RuntimeError("nothing was recorded of %s" % name)
-    _quietly([os.path.join(bench, "replay", "convert"), "--raw=" + max(recordings, key=os.path.getsize), "--trace=" + trace])
-    for file in recordings:
-        os.remove(file)
-    return trace
+    os.rename(max(files, key=os.path.getsize), recording)
+    for file in files:
+        if os.path.exists(file):
+            os.remove(file)
+    return recording
 
 
 def who_serves(name, library, folder):

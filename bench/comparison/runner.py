@@ -34,10 +34,12 @@ def parse_report(text):
 
 
 class Runner:
-    """bench: the folder of the built loads. scratch: a folder for files of the real programs."""
+    """bench: the folder of the built loads. hakmem: a library of hakmem, which records programs. scratch: a folder for files
+    of the real programs."""
 
-    def __init__(self, bench, scratch, quick, timeout):
+    def __init__(self, bench, hakmem, scratch, quick, timeout):
         self.bench = bench
+        self.hakmem = hakmem
         self.scratch = scratch
         self.quick = quick
         self.timeout = timeout
@@ -57,13 +59,15 @@ class Runner:
                 return "%s was not built" % path
             if not load.recorded:
                 return ""
+            if not os.path.isfile(self.hakmem):
+                return "there is no library of hakmem to record it with"
         name = load.recorded or load.name
         missing = programs.available(name)
         if missing:
             return missing
         try:
             if load.recorded:
-                programs.record(name, self.bench, self.scratch)
+                programs.record(name, self.hakmem, self.scratch)
             else:
                 programs.prepare(name, self.scratch)
         except (RuntimeError, OSError) as error:
@@ -79,7 +83,9 @@ class Runner:
     def _run_own(self, load, allocator):
         arguments = load.quick if self.quick else load.full
         if load.recorded:
-            arguments = arguments + ["--trace=" + programs.record(load.recorded, self.bench, self.scratch)]
+            arguments = arguments + [programs.record(load.recorded, self.hakmem, self.scratch)]
+        if load.recording:
+            arguments = arguments + [os.path.join(self.bench, load.recording)]
         command = self._prefix(load) + [os.path.join(self.bench, load.program), "--expect=" + allocator.proof] + arguments
         paths_report = ""
         if load.name == "paths":

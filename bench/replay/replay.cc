@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -129,23 +130,21 @@ int Compile(const std::string& path, uint32_t points) {
 void PrintMemory(const Load& load, const Program& program, const std::vector<Sample>& samples,
                  const std::string& title) {
   std::vector<MemoryPoint> points;
-  const MemoryPoint* peak = nullptr;
+  double most_live = 0;
+  double most_resident = 0;
   printf("\n%12s %9s %12s %12s %9s\n", "operation", "seconds", "live MiB", "resident MiB", "ratio");
   for (uint32_t i = 0; i < samples.size(); ++i) {
     const Point& at = program.point(i);
     points.push_back({at.operation, at.live_bytes, samples[i].resident});
     const auto live = static_cast<double>(at.live_bytes);
     const auto resident = static_cast<double>(samples[i].resident);
+    most_live = std::max(most_live, live);
+    most_resident = std::max(most_resident, resident);
     printf("%12llu %9.3f %12.3f %12.3f %9s\n", static_cast<unsigned long long>(at.operation), samples[i].seconds,
            live / kMib, resident / kMib, at.live_bytes == 0 ? "-" : absl::StrFormat("%.2f", resident / live).c_str());
   }
-  for (const MemoryPoint& point : points) {
-    if (peak == nullptr || point.resident > peak->resident) peak = &point;
-  }
   printf("\n");
-  if (peak != nullptr && peak->live != 0) {
-    load.Print("resident_per_live_at_peak", static_cast<double>(peak->resident) / static_cast<double>(peak->live));
-  }
+  if (most_live > 0) load.Print("most_resident_per_most_live", most_resident / most_live);
   const std::string path = absl::GetFlag(FLAGS_svg);
   if (path.empty()) return;
   const std::string error = recording::WriteFile(path, MemoryPicture(title, points));
