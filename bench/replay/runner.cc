@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -176,7 +177,7 @@ struct Runner::Shared {
 
   static void Fork() {
     const pid_t child = fork();
-    if (child == 0) _exit(0);
+    if (child == 0) syscall(SYS_exit_group, 0);
     while (child > 0 && waitpid(child, nullptr, 0) < 0 && errno == EINTR) continue;
   }
 
