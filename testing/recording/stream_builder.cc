@@ -41,8 +41,10 @@ class Builder {
     FindThreads();
     NumberThreads();
     FindTakers();
-    pools_.resize(op_stream::kMaxThreads);
-    held_.resize(op_stream::kMaxThreads);
+    uint32_t numbers = 1;
+    for (const auto& [recorded, thread] : threads_) numbers = std::max(numbers, thread.number + 1);
+    pools_.resize(numbers);
+    held_.resize(numbers);
     for (size_t i = 0; i < events_.size(); ++i) {
       Thread& thread = threads_[events_[i].thread];
       if (thread.first == i && thread.number != 0) Emit(OpKind::kStart, 0, {thread.number});
@@ -258,12 +260,11 @@ class Builder {
 
   void SetHeader() {
     op_stream::Header& header = stream_.header;
-    header = {.threads = 1, .slots = 1, .max_size = 0, .max_live = op_stream::kMaxLive};
-    for (size_t t = 0; t < held_.size(); ++t) {
-      header.slots = std::max(header.slots, static_cast<uint32_t>(held_[t].size()));
-      if (!held_[t].empty()) header.threads = static_cast<uint32_t>(t) + 1;
+    header = {
+        .threads = static_cast<uint32_t>(held_.size()), .slots = 1, .max_size = 0, .max_live = op_stream::kMaxLive};
+    for (const std::vector<uint32_t>& slots : held_) {
+      header.slots = std::max(header.slots, static_cast<uint32_t>(slots.size()));
     }
-    for (const auto& [recorded, thread] : threads_) header.threads = std::max(header.threads, thread.number + 1);
     for (const Event& event : events_) {
       if (event.size <= op_stream::kMaxSize && event.kind != Event::Kind::kTrim) {
         header.max_size = std::max(header.max_size, event.size);
