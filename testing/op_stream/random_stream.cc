@@ -19,6 +19,7 @@ class Maker {
     // Each stream leans towards a few of the things that can happen.
     favourite_size_ = random_.Below(options_.header.max_size / 64 + 1) + 1;
     exchange_ = 4 + random_.Below(40);
+    if (options_.exchange != 0) exchange_ = options_.exchange;
     while (stream.ops.size() < options_.ops) {
       if (random_.OneIn(options_.ops / 8 + 1)) swelling_ = !swelling_;
       Op op = MakeOp();
@@ -59,7 +60,7 @@ class Maker {
       op.operands[0] = other;
       return op;
     }
-    if (random_.OneIn(400)) return MakeRareOp(op);
+    if (random_.OneIn(options_.rare)) return MakeRareOp(op);
     op.operands[0] = AnySlot();
     std::vector<bool>& mine = full_[op.thread];
     if (mine[op.operands[0]] && threads > 1 && random_.OneIn(exchange_)) {

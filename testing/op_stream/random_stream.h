@@ -31,7 +31,9 @@ struct RandomStreamOptions {
   uint64_t seed = 1;
   uint32_t ops = 20000;
   Header header = {.threads = 4, .slots = 200, .max_size = uint64_t{8} << 20, .max_live = uint64_t{128} << 20};
-  uint32_t forks = 2;  // at most
+  uint32_t forks = 2;     // at most
+  uint32_t exchange = 0;  // one of so many uses of a block hands it to another thread; 0: it varies
+  uint32_t rare = 400;    // one of so many operations is none on a block: ends of threads, trims, forks, barriers
 };
 
 // Mostly small blocks, some of every size; threads start, end and hand blocks to each other; the number of live blocks
