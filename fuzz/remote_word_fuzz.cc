@@ -101,6 +101,25 @@ class Model {
     }
   }
 
+  // Blocks that were made along with others stand on the slab's own list.
+  void FindMadeFree(OwnedSlab& owned) {
+    Chain chain = owned.Pop();
+    Block* block = chain.first;
+    for (uint32_t n = 0; n < chain.count; ++n) {
+      const uint32_t i = IndexOf(block);
+      FUZZ_CHECK(uncarved_.erase(i) + own_.erase(i) == 1);
+      chain.last = block;
+      block = n + 1 < chain.count ? NextOf(block) : nullptr;
+    }
+    FUZZ_CHECK(own_.empty());
+    block = chain.first;
+    for (uint32_t n = 0; n < chain.count; ++n) {
+      own_.insert(IndexOf(block));
+      block = n + 1 < chain.count ? NextOf(block) : nullptr;
+    }
+    if (chain.count != 0) owned.Push(chain);
+  }
+
   void SetUp(size_t heap) {
     const unsigned c = kTriedClasses[input_.Below(sizeof(kTriedClasses) / sizeof(kTriedClasses[0]))];
     size_ = kSizeClasses[c].block_size;
@@ -196,8 +215,9 @@ class Model {
         bool clean = true;
         const uint32_t most = static_cast<uint32_t>(1 + input_.Below(512));
         const Chain chain = owned->Carve(most, &clean);
-        FUZZ_CHECK(chain.count >= 1 && !clean);
+        FUZZ_CHECK(chain.count >= 1 && chain.count <= most && !clean);
         HandOut(chain, &uncarved_);
+        FindMadeFree(*owned);
         break;
       }
       case 6:

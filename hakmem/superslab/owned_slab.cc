@@ -151,7 +151,7 @@ bool OwnedSlab::HasUncarved() const {
 Chain OwnedSlab::Carve(uint32_t most, bool* clean) {
   AssertOwned("carve");
   *clean = false;
-  if (slab_->carved_ == slab_->geometry().capacity) return Recarve();
+  if (slab_->carved_ == slab_->geometry().capacity) return Recarve(most);
   *clean = slab_->clean_;
   const uint32_t size = slab_->geometry().block_size;
   // Up to the next page border, so that no page is touched before a block in it is needed.
@@ -167,8 +167,9 @@ Chain OwnedSlab::Carve(uint32_t most, bool* clean) {
   return chain;
 }
 
-// Blocks that start in the first page that was given back.
-Chain OwnedSlab::Recarve() {
+// Blocks that start in the first page that was given back. The page is in use again as a whole: those beyond `most` are
+// free blocks from here on.
+Chain OwnedSlab::Recarve(uint32_t most) {
   Chain chain;
   Superslab& superslab = *slab_->superslab_;
   const size_t span = slab_->span();
@@ -196,6 +197,14 @@ Chain OwnedSlab::Recarve() {
   slab_->handed_out_ = true;
   HAK_ASSERT(chain.count <= slab_->purged_blocks_);
   slab_->purged_blocks_ -= chain.count;
+  Chain rest;
+  while (chain.count > most) {
+    Block* block = chain.first;
+    chain.first = NextOf(block);
+    --chain.count;
+    rest.PushFront(block);
+  }
+  if (rest.count != 0) Push(rest);
   return chain;
 }
 

@@ -65,8 +65,9 @@ class [[nodiscard]] OwnedSlab {
   // Takes one block of the own list, nullptr when there is none.
   [[nodiscard]] Block* PopOne();
 
-  // Makes blocks that were never handed out: about a page of them, one at least while there are any. `*clean` tells
-  // that they read as zero but for their links.
+  // Makes blocks that were never handed out: about a page of them, but not more than `most` (1 at least), and one at
+  // least while there are any. What else has to be made with them goes on the slab's own list. `*clean` tells that they
+  // read as zero but for their links.
   [[nodiscard]] Chain Carve(uint32_t most, bool* clean);
 
   bool HasFree() const { return slab_->free_count_ != 0; }
@@ -104,7 +105,7 @@ class [[nodiscard]] OwnedSlab {
   void AssertOwned(const char* what) const { ownership::Check(*slab_, holder_, what); }
   Block* BlockAt(uint32_t i) const;
   uint32_t IndexOf(const Block* block) const;
-  Chain Recarve();
+  Chain Recarve(uint32_t most);
   uint32_t TakeOver(const RemoteState& drained);
 
   Slab* slab_;

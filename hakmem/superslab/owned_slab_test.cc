@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <set>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -166,6 +167,27 @@ TEST_F(OwnedSlabTest, FreePagesGoBackAndTheirBlocksAreCarvedAgain) {
   EXPECT_FALSE(owned.HasFree());
   EXPECT_EQ(CarveAll(owned).size(), home.size());
   EXPECT_EQ(owned.used(), 128u);
+}
+
+// Who takes one block at a time loses none of the others that come back to life with it.
+TEST_F(OwnedSlabTest, BlocksOfPagesThatWereGivenBackAreCarvedAgainOneByOne) {
+  OwnedSlab owned = Own(ClassOfSize(512));
+  const std::vector<Block*> blocks = CarveAll(owned);
+  owned.Push(ChainOf(blocks));
+  EXPECT_EQ(owned.PurgeFreePages(), kSlabSize);
+  std::set<Block*> taken;
+  while (owned.HasFree() || owned.HasUncarved()) {
+    if (!owned.HasFree()) {
+      bool clean;
+      const Chain chain = owned.Carve(1, &clean);
+      ASSERT_EQ(chain.count, 1u);
+      EXPECT_TRUE(taken.insert(chain.first).second);
+    } else {
+      EXPECT_TRUE(taken.insert(owned.PopOne()).second);
+    }
+    EXPECT_EQ(owned.used(), taken.size());
+  }
+  EXPECT_EQ(taken.size(), blocks.size());
 }
 
 TEST_F(OwnedSlabTest, ANewLifeHasItsOwnGeometry) {
