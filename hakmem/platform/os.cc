@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "hakmem/platform/compiler.h"
+#include "hakmem/platform/kernel_order.h"
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
@@ -87,11 +88,13 @@ MapResult Map(void* hint, size_t size, bool fixed, bool reserve) {
     Syscall(SYS_munmap, AsLong(r.ptr), size);
     return {nullptr, EEXIST};
   }
+  if (r.ptr != nullptr) AddressesArrive(r.ptr, size);
   return r;
 }
 
 int Unmap(void* ptr, size_t size) {
   if (int error = Enter(Call::kUnmap); error != 0) return error;
+  AddressesLeave(ptr, size);
   return static_cast<int>(-Syscall(SYS_munmap, AsLong(ptr), size));
 }
 
@@ -105,18 +108,29 @@ int AdviseHuge(void* ptr, size_t size, bool huge) {
   return static_cast<int>(-Syscall(SYS_madvise, AsLong(ptr), size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE));
 }
 
+namespace {
+
+MapResult Remap(void* from, size_t old_size, size_t new_size, int flags, void* to) {
+  AddressesLeave(from, old_size);
+  const MapResult r = ToMapResult(Syscall(SYS_mremap, AsLong(from), old_size, new_size, flags, AsLong(to)));
+  if (r.ptr != nullptr) AddressesArrive(r.ptr, new_size);
+  return r;
+}
+
+}  // namespace
+
 MapResult RemapTo(void* from, size_t old_size, size_t new_size, void* to) {
   if (int error = Enter(Call::kRemap); error != 0) return {nullptr, error};
-  return ToMapResult(Syscall(SYS_mremap, AsLong(from), old_size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED, AsLong(to)));
+  return Remap(from, old_size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED, to);
 }
 
 MapResult RemapBack(void* from, size_t size, void* to) {
-  return ToMapResult(Syscall(SYS_mremap, AsLong(from), size, size, MREMAP_MAYMOVE | MREMAP_FIXED, AsLong(to)));
+  return Remap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to);
 }
 
 MapResult RemapAnywhere(void* from, size_t old_size, size_t new_size) {
   if (int error = Enter(Call::kRemap); error != 0) return {nullptr, error};
-  return ToMapResult(Syscall(SYS_mremap, AsLong(from), old_size, new_size, MREMAP_MAYMOVE));
+  return Remap(from, old_size, new_size, MREMAP_MAYMOVE, nullptr);
 }
 
 size_t PageSize() {

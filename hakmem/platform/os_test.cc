@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
+#include <thread>
 
 #include "gtest/gtest.h"
 #include "testing/support/faults.h"
@@ -116,6 +118,32 @@ TEST(OsTest, PretendedPageSize) {
   EXPECT_EQ(PageSize(), static_cast<size_t>(sysconf(_SC_PAGESIZE)));
 }
 #endif
+
+// The kernel alone orders what one thread did to memory before it was unmapped and what another does to memory that is
+// mapped there later. For the thread sanitizer: it has to know of that.
+TEST(OsTest, AddressesGoFromThreadToThreadThroughTheKernel) {
+  constexpr size_t kSize = size_t{4} << 20;
+  constexpr int kRounds = 20;
+  std::atomic<int> turn{0};
+  std::atomic<char*> last{nullptr};
+  std::atomic<int> reused{0};
+  const auto take_turns = [&](int mine) {
+    for (int i = mine; i < kRounds; i += 2) {
+      // Relaxed, all: they must not order the memory.
+      while (turn.load(std::memory_order_relaxed) != i) std::this_thread::yield();
+      char* at = static_cast<char*>(Map(nullptr, kSize, false).ptr);
+      reused.fetch_add(at == last.load(std::memory_order_relaxed), std::memory_order_relaxed);
+      last.store(at, std::memory_order_relaxed);
+      for (size_t k = 0; k < kSize; k += 4096) at[k] = 1;
+      EXPECT_EQ(Unmap(at, kSize), 0);
+      turn.store(i + 1, std::memory_order_relaxed);
+    }
+  };
+  std::thread other([&] { take_turns(1); });
+  take_turns(0);
+  other.join();
+  EXPECT_GT(reused.load(), 0) << "the kernel gave other addresses each time: nothing was tested";
+}
 
 }  // namespace
 }  // namespace hakmem::os

@@ -20,7 +20,15 @@ long ResidentBytes(const void* p, size_t size) {
   return bytes;
 }
 
-bool IsMapped(const void* p, size_t size) { return ResidentBytes(p, size) >= 0; }
+// Page by page: memory for the answer could be mapped just where there was nothing.
+bool IsMapped(const void* p, size_t size) {
+  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  unsigned char resident;
+  for (size_t at = 0; at < size; at += page) {
+    if (mincore(static_cast<char*>(const_cast<void*>(p)) + at, page, &resident) != 0) return false;
+  }
+  return true;
+}
 
 bool IsZero(const void* p, size_t size) {
   const char* bytes = static_cast<const char*>(p);
