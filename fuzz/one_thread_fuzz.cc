@@ -1,13 +1,10 @@
 // One thread, all operations.
 
 #include "fuzz/input.h"
-#include "fuzz/player.h"
+#include "fuzz/streams.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  hakmem::fuzz::Player player(hakmem::fuzz::kHakmem, hakmem::fuzz::Input(data, size));
-  while (!player.input().done()) {
-    player.Step();
-    player.CheckNoOverlap();
-  }
+  hakmem::op_stream::Execute(hakmem::fuzz::DecodeStream(data, size, 1), hakmem::op_stream::HakAllocator(),
+                             hakmem::fuzz::kFuzzing);
   return 0;
 }

@@ -1,0 +1,25 @@
+// What targets share whose input is a stream of operations (testing/op_stream, its loose form).
+#ifndef HAKMEM_FUZZ_STREAMS_H_
+#define HAKMEM_FUZZ_STREAMS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "testing/op_stream/codec.h"
+#include "testing/op_stream/executor.h"
+
+namespace hakmem::fuzz {
+
+inline op_stream::Stream DecodeStream(const uint8_t* data, size_t size, uint32_t threads) {
+  return op_stream::DecodeLoose(
+      {reinterpret_cast<const char*>(data), size},
+      {.threads = threads, .slots = 64, .max_size = uint64_t{5} << 20, .max_live = uint64_t{32} << 20, .ops = 2000});
+}
+
+// A failure aborts; what takes a kernel's time happens a few times only.
+inline constexpr op_stream::ExecuteOptions kFuzzing = {.abort_on_failure = true, .forks = 1, .starts = 8};
+
+}  // namespace hakmem::fuzz
+
+#endif  // HAKMEM_FUZZ_STREAMS_H_
