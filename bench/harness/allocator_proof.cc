@@ -28,16 +28,71 @@ std::string ObjectOf(void* address) {
   return info.dli_fname;
 }
 
+// "2.4.3" of 20403 or of 243: older and newer ways of mimalloc to say the same.
+std::string MimallocVersion(int number) {
+  const int step = number >= 10'000 ? 100 : 10;
+  return absl::StrCat(number / step / step, ".", number / step % step, ".", number % step);
+}
+
+// Functions that one allocator alone has. They name the object that defines malloc only when it defines them too.
+std::string PeerIn(const std::string& object) {
+  const auto find = [&object](const char* name) -> void* {
+    void* found = dlsym(RTLD_DEFAULT, name);
+    return found != nullptr && ObjectOf(found) == object ? found : nullptr;
+  };
+  if (void* found = find("mi_version")) {
+    return absl::StrCat("mimalloc ", MimallocVersion(reinterpret_cast<int (*)()>(found)()));
+  }
+  if (void* found = find("mallctl")) {
+    const char* version = nullptr;
+    size_t size = sizeof(version);
+    auto* ask = reinterpret_cast<int (*)(const char*, void*, size_t*, void*, size_t)>(found);
+    if (ask("version", &version, &size, nullptr, 0) == 0) return absl::StrCat("jemalloc ", version);
+    return "jemalloc";
+  }
+  if (void* found = find("tc_version")) {
+    int major = 0;
+    int minor = 0;
+    const char* patch = nullptr;
+    reinterpret_cast<const char* (*)(int*, int*, const char**)>(found)(&major, &minor, &patch);
+    return absl::StrCat("gperftools ", major, ".", minor);
+  }
+  if (void* found = find("gnu_get_libc_version")) {
+    return absl::StrCat("glibc ", reinterpret_cast<const char* (*)()>(found)());
+  }
+  if (find("MallocExtension_Internal_GetNumericProperty") != nullptr) return "google tcmalloc";
+  if (find("rpmalloc") != nullptr) return "rpmalloc";
+  if (find("__TBB_malloc_proxy") != nullptr) return "tbbmalloc";
+  if (find("__scudo_print_stats") != nullptr) return "scudo";
+  return "";
+}
+
+// A library that defines malloc but not all that goes with it mixes two heaps. Empty when all of the set is `object`'s.
+std::string MissingFrom(const std::string& object) {
+  for (const char* name : {"calloc", "realloc", "free", "posix_memalign", "aligned_alloc", "malloc_usable_size"}) {
+    void* address = dlsym(RTLD_DEFAULT, name);
+    if (address != nullptr && ObjectOf(address) != object) {
+      return absl::StrCat(name, " comes from ", ObjectOf(address), ", malloc from ", object);
+    }
+  }
+  return "";
+}
+
 }  // namespace
 
 AllocatorProof ProveAllocator() {
   AllocatorProof proof;
   void* malloc_address = dlsym(RTLD_DEFAULT, "malloc");
   proof.object = ObjectOf(malloc_address != nullptr ? malloc_address : reinterpret_cast<void*>(&malloc));
+  // A program with an allocator linked in may not show its malloc to the dynamic linker; the rest is then unseen, too.
+  if (malloc_address != nullptr) proof.failure = MissingFrom(proof.object);
 
   auto* version = Resolve("hak_version", &hak_version);
   auto* owns = Resolve("hak_owns", &hak_owns);
-  if (version == nullptr) return proof;
+  if (version == nullptr) {
+    proof.peer = PeerIn(proof.object);
+    return proof;
+  }
   proof.version = version();
   if (owns == nullptr) {
     proof.failure = "hak_version is there, hak_owns is not";
@@ -70,13 +125,13 @@ AllocatorProof ProveAllocator() {
 bool Agrees(const AllocatorProof& proof, const std::string& expected) {
   if (expected.empty() || expected == "any") return true;
   if (expected == "hakmem") return proof.hakmem;
-  return proof.object.substr(proof.object.rfind('/') + 1).find(expected) != std::string::npos;
+  return proof.failure.empty() && proof.object.substr(proof.object.rfind('/') + 1).find(expected) != std::string::npos;
 }
 
 std::string Describe(const AllocatorProof& proof) {
   if (proof.hakmem) return absl::StrCat(proof.version, " in ", proof.object);
-  if (!proof.failure.empty()) return absl::StrCat(proof.object, " (not hakmem: ", proof.failure, ")");
-  return proof.object;
+  if (!proof.failure.empty()) return absl::StrCat(proof.object, " (refused: ", proof.failure, ")");
+  return proof.peer.empty() ? proof.object : absl::StrCat(proof.peer, " in ", proof.object);
 }
 
 }  // namespace hakmem::bench

@@ -81,6 +81,9 @@ TEST(AllocatorProof, AgreesOnlyWithWhatWasProved) {
   EXPECT_FALSE(Agrees(proof, "hakmem")) << "a file name proves nothing for hakmem";
   proof.hakmem = true;
   EXPECT_TRUE(Agrees(proof, "hakmem"));
+  proof.object = "/usr/lib/libjemalloc.so.2";
+  proof.failure = "free comes from elsewhere";
+  EXPECT_FALSE(Agrees(proof, "jemalloc")) << "half of a malloc measures two";
 }
 
 TEST(Block, KeepsItsStampAtEverySize) {
@@ -136,6 +139,28 @@ TEST(Latency, BucketsAreInOrderAndTight) {
   // A sixteenth of the value is the widest bucket.
   const int bucket = LatencyHistogram::BucketOf(uint64_t{1} << 40);
   EXPECT_EQ(LatencyHistogram::UpperBound(bucket), (uint64_t{17} << 36));
+}
+
+TEST(Latency, TheClocksOwnTimeIsTakenOff) {
+  const uint64_t cost = ClockCost();
+  EXPECT_GT(cost, 0u);
+  // Nothing between two looks at the clock: half of all such intervals are at most the cost, and few far above it.
+  LatencyHistogram empty;
+  for (int i = 0; i < 20'000; ++i) {
+    const uint64_t start = Ticks();
+    empty.Add(Ticks() - start);
+  }
+  EXPECT_LE(static_cast<double>(empty.Percentile(0.5)), 1.25 * static_cast<double>(cost) + 8);
+  EXPECT_GE(static_cast<double>(empty.Percentile(0.9)), 0.5 * static_cast<double>(cost));
+}
+
+TEST(Latency, MeasuresWhatLiesBetweenTwoLooks) {
+  // Sleep of a known length; what a machine that is busy adds only makes it longer.
+  const double scale = NanosecondsPerTick();
+  const uint64_t start = Ticks();
+  usleep(2000);
+  EXPECT_GE(static_cast<double>(Ticks() - start) * scale, 1.9e6);
+  EXPECT_GT(scale, 0);
 }
 
 TEST(Latency, PercentilesCoverTheirShare) {
@@ -216,7 +241,7 @@ TEST(Load, ReportsEveryMeasurement) {
     EXPECT_GE(load.wall_seconds(), 0.02);
   }
   const std::string report = testing::internal::GetCapturedStdout();
-  for (const char* key : {"load: test\n", "\nallocator: /", "\noperations: 1000\n", "\nwall_seconds: 0.",
+  for (const char* key : {"load: test\n", "\nallocator: ", "\noperations: 1000\n", "\nwall_seconds: 0.",
                           "\ncpu_user_seconds: ", "\ncpu_system_seconds: ", "\noperations_per_second: ",
                           "\ncpu_ns_per_operation: ", "\nminor_faults: ", "\npeak_rss_kib: ", "\nextra: 2.5\n"}) {
     EXPECT_NE(report.find(key), std::string::npos) << "no '" << key << "' in:\n" << report;

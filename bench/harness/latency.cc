@@ -7,6 +7,16 @@
 
 namespace hakmem::bench {
 
+uint64_t ClockCost() {
+  std::array<uint64_t, 4001> costs;
+  for (uint64_t& cost : costs) {
+    const uint64_t start = Ticks();
+    cost = Ticks() - start;
+  }
+  std::nth_element(costs.begin(), costs.begin() + costs.size() / 2, costs.end());
+  return costs[costs.size() / 2];
+}
+
 double NanosecondsPerTick() {
   const double start = WallSeconds();
   const uint64_t start_ticks = Ticks();

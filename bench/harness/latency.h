@@ -9,16 +9,24 @@
 
 namespace hakmem::bench {
 
-// A clock that costs a few nanoseconds: the time stamp counter where there is one, else the monotonic clock.
+// A clock that costs some nanoseconds: the time stamp counter where there is one, else the monotonic clock. The fences
+// keep the processor from reading it before the call that comes first has ended, or after the next has begun: without
+// them a call of a few nanoseconds overlaps with the looks at the clock around it.
 inline uint64_t Ticks() {
 #if defined(__x86_64__)
-  return __builtin_ia32_rdtsc();
+  __builtin_ia32_lfence();
+  const uint64_t now = __builtin_ia32_rdtsc();
+  __builtin_ia32_lfence();
+  return now;
 #else
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<uint64_t>(now.tv_nsec);
 #endif
 }
+
+// Ticks between two looks at the clock with nothing between them: the median of many. To be taken off each interval.
+uint64_t ClockCost();
 
 // Nanoseconds a tick, measured against the monotonic clock for some milliseconds.
 double NanosecondsPerTick();

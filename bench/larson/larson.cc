@@ -114,6 +114,12 @@ class Larson {
     return random->Between(static_cast<uint64_t>(options_.min_size), static_cast<uint64_t>(options_.max_size));
   }
 
+  // Ticks of a call between two looks at the clock.
+  uint64_t Since(uint64_t start, uint64_t end) const {
+    const uint64_t passed = end - start;
+    return passed > clock_cost_ ? passed - clock_cost_ : 0;
+  }
+
   template <typename Calls>
   static void Fill(Slot* slot, size_t size) {
     slot->size = size;
@@ -180,8 +186,8 @@ class Larson {
         slot->size = size;
         if (slot->block == nullptr) ReportNoMemory(size);
         StampBlock(slot->block, size);
-        worker->free_latency.Add(between - start);
-        worker->malloc_latency.Add(end - between);
+        worker->free_latency.Add(Since(start, between));
+        worker->malloc_latency.Add(Since(between, end));
       } else {
         Drop<Calls>(slot);
         Fill<Calls>(slot, size);
@@ -204,6 +210,8 @@ class Larson {
     load.Print("threads_born", static_cast<double>(generations));
     if (!timed) return;
     const double scale = NanosecondsPerTick();
+    load.Print("latency_samples", static_cast<double>(malloc_latency.count()));
+    load.Print("latency_clock_ns", static_cast<double>(clock_cost_) * scale);
     const std::pair<const char*, double> shares[] = {{"50", 0.5},     {"90", 0.9},       {"99", 0.99},
                                                      {"99.9", 0.999}, {"99.99", 0.9999}, {"99.999", 0.99999}};
     for (const auto& [name, share] : shares) {
@@ -216,6 +224,7 @@ class Larson {
   }
 
   const Options options_;
+  const uint64_t clock_cost_ = ClockCost();
   std::vector<std::unique_ptr<Worker>> workers_;
   std::atomic<bool> stop_{false};
   std::mutex mutex_;

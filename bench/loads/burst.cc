@@ -144,9 +144,14 @@ int Main(int argc, char** argv) {
   load.Print("rss_kib_after_1_s", static_cast<double>(after_1_s));
   load.Print("rss_kib_after_idle", static_cast<double>(StatusKib("VmRSS")));
   if (mode == "survivors") {
-    load.Print("kib_in_pages_of_survivors", static_cast<double>(PagesOf(survivors) * kPage / 1024));
+    const auto needed = static_cast<int64_t>(PagesOf(survivors) * kPage / 1024);
     malloc_trim(0);
-    load.Print("rss_kib_after_trim", static_cast<double>(StatusKib("VmRSS")));
+    const int64_t trimmed = StatusKib("VmRSS");
+    load.Print("kib_in_pages_of_survivors", static_cast<double>(needed));
+    load.Print("rss_kib_after_trim", static_cast<double>(trimmed));
+    // Of the pages that hold no byte of a survivor, those that are no longer resident.
+    load.Print("empty_pages_given_back_percent", 100 * static_cast<double>(full - trimmed) /
+                                                     static_cast<double>(std::max<int64_t>(1, full - before - needed)));
     for (const auto& [block, size] : survivors) DropBlock(block, size);
   }
   std::string line;

@@ -26,7 +26,7 @@ good() {
 
 good burst --mode=all --bytes=20000000 --idle=0.2
 good burst --mode=exited --bytes=20000000 --idle=0.2
-check 0 "rss_kib_after_trim: " burst --mode=survivors --bytes=20000000 --idle=0.2
+check 0 "empty_pages_given_back_percent: " burst --mode=survivors --bytes=20000000 --idle=0.2
 good exchange --generations=4 --exchanges=10000 --threads=5
 good false_sharing --mode=active --iterations=200
 good false_sharing --mode=passive --iterations=200
@@ -40,13 +40,16 @@ good many_threads --threads=300 --at_a_time=1
 good many_threads --threads=300 --at_a_time=50
 good pareto --live=20000 --replacements=200000 --sweep_every=20000
 good paths_benchmark --benchmark_min_time=0.0001
+good ping_pong --levels=12 --operations=50
+check 0 "edge_loss_percent: " ping_pong --levels=12 --operations=50 --size=4096
+check 2 "--levels=1 is not between" ping_pong --levels=1
 good producer_consumer --blocks=200000
 good producer_consumer --blocks=100000 --producers=3 --consumers=2 --batch=7 --max_size=3000
-check 0 "rss_kib_at_end: " producer_consumer --seconds=5.2
+check 0 "rss_kib_most_after_5_s: " producer_consumer --seconds=6.2
 good short_lived --mode=integers --rounds=300
 good short_lived --mode=lists --rounds=300
 
-for load in burst exchange false_sharing fork_loop growing_vectors large_blocks lifo_reverse many_sizes many_threads pareto \
+for load in burst exchange false_sharing fork_loop growing_vectors large_blocks lifo_reverse many_sizes many_threads pareto ping_pong \
   paths_benchmark producer_consumer short_lived; do
   check 2 "unknown flag '--no_such_flag=1'" $load --no_such_flag=1
   check 2 "takes flags only" $load word

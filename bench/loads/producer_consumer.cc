@@ -1,7 +1,10 @@
 // Producers allocate, consumers free: every free is a remote one. Blocks travel in batches through one bounded queue a
 // consumer, so that the queue costs little and the lead of the producers is bounded.
+#include <unistd.h>
+
 #include <algorithm>
 #include <condition_variable>
+#include <cstddef>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -19,8 +22,10 @@ ABSL_FLAG(int64_t, producers, 1, "threads that allocate");
 ABSL_FLAG(int64_t, consumers, 1, "threads that free");
 ABSL_FLAG(int64_t, batch, 100, "blocks handed over at a time");
 ABSL_FLAG(int64_t, blocks, 20'000'000, "blocks in all; ignored with --seconds");
-ABSL_FLAG(double, seconds, 0,
-          "run so long instead of counting blocks, and print the resident memory after 5 s and at the end");
+ABSL_FLAG(
+    double, seconds, 0,
+    "run so long instead of counting blocks, and print the resident memory of each second and the most before and "
+    "after 5 s have passed");
 ABSL_FLAG(int64_t, min_size, 16, "smallest block in bytes, at least 16");
 ABSL_FLAG(int64_t, max_size, 256, "largest block in bytes");
 ABSL_FLAG(int64_t, seed, 1, "of the random sizes");
@@ -95,6 +100,39 @@ class Queue {
   bool ended_ = false;
 };
 
+// Resident memory once a second, from a thread of its own that allocates nothing while it samples.
+class Samples {
+ public:
+  explicit Samples(double seconds) : seconds_(seconds) { kib_.reserve(static_cast<size_t>(seconds) + 2); }
+
+  void Take() {
+    const double start = WallSeconds();
+    for (double at = 1; at <= seconds_; at += 1) {
+      const double left = start + at - WallSeconds();
+      if (left > 0) usleep(static_cast<useconds_t>(left * 1e6));
+      kib_.push_back(StatusKib("VmRSS"));
+    }
+  }
+
+  void Report(const Load& load) const {
+    constexpr size_t kStartSeconds = 5;
+    if (kib_.empty()) return;
+    const auto later = kib_.begin() + static_cast<std::ptrdiff_t>(std::min(kStartSeconds, kib_.size()));
+    load.Print("rss_kib_most_until_5_s", static_cast<double>(*std::max_element(kib_.begin(), later)));
+    if (later != kib_.end()) {
+      load.Print("rss_kib_most_after_5_s", static_cast<double>(*std::max_element(later, kib_.end())));
+    }
+    load.Print("rss_kib_at_end", static_cast<double>(kib_.back()));
+    std::string line;
+    for (size_t i = 0; i < kib_.size(); ++i) absl::StrAppend(&line, line.empty() ? "" : " ", i + 1, ":", kib_[i]);
+    load.Print("rss_kib_timeline", line);
+  }
+
+ private:
+  const double seconds_;
+  std::vector<int64_t> kib_;
+};
+
 int Main(int argc, char** argv) {
   Load load("producer_consumer", kUsage, argc, argv);
   load.RefuseWords();
@@ -121,9 +159,9 @@ int Main(int argc, char** argv) {
   int64_t producing = producers;
   const auto seed = static_cast<uint64_t>(absl::GetFlag(FLAGS_seed));
 
+  Samples samples(seconds);
   load.Start();
   const double start = WallSeconds();
-  int64_t rss_after_5_s = 0;
   const auto produce = [&](int index) {
     Random random(seed + static_cast<uint64_t>(index));
     const auto share = static_cast<uint64_t>(blocks / producers + (index < blocks % producers ? 1 : 0));
@@ -131,9 +169,7 @@ int Main(int argc, char** argv) {
     size_t next = static_cast<size_t>(index) % queues.size();
     while (seconds > 0 || done < share) {
       if (seconds > 0) {
-        const double passed = WallSeconds() - start;
-        if (passed >= seconds) break;
-        if (index == 0 && rss_after_5_s == 0 && passed >= 5) rss_after_5_s = StatusKib("VmRSS");
+        if (WallSeconds() - start >= seconds) break;
       }
       Queue* queue = queues[next].get();
       next = (next + 1) % queues.size();
@@ -160,15 +196,15 @@ int Main(int argc, char** argv) {
       queue->GiveBack(std::move(batch));
     }
   };
-  RunThreads(static_cast<int>(producers + consumers),
-             [&](int index) { index < producers ? produce(index) : consume(index - static_cast<int>(producers)); });
+  const int working = static_cast<int>(producers + consumers);
+  RunThreads(working + (seconds > 0 ? 1 : 0), [&](int index) {
+    if (index == working) return samples.Take();
+    index < producers ? produce(index) : consume(index - static_cast<int>(producers));
+  });
   uint64_t total = 0;
   for (const uint64_t count : produced) total += count;
   load.Finish(2 * total);
-  if (rss_after_5_s > 0) {
-    load.Print("rss_kib_after_5_s", static_cast<double>(rss_after_5_s));
-    load.Print("rss_kib_at_end", static_cast<double>(StatusKib("VmRSS")));
-  }
+  samples.Report(load);
   return 0;
 }
 
