@@ -3,6 +3,7 @@
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -29,13 +30,16 @@ def parse(arguments):
     parser.add_argument("--list", action="store_true", help="print the loads and end")
     parser.add_argument("--quick", action="store_true", help="shorter loads and fewer runs: for a first impression")
     parser.add_argument("--runs", type=int, default=0, help="runs of each load on each allocator (default: 5, quick: 2)")
+    parser.add_argument("--budget_minutes", type=float, default=0,
+                        help="start no load that would not end within this time, by what it took in the round before; rounds "
+                        "go over all loads, so each load gets about as many runs (default: no limit)")
     parser.add_argument("--timeout", type=int, default=300, help="seconds after which a run counts as failed")
     parser.add_argument("--output", default="", help="folder for the results (default: compare-DATE-TIME here)")
     parser.add_argument("--no_install", action="store_true", help="install nothing: leave out what is missing")
     parser.add_argument("further", nargs="*", metavar="NAME=/path/to/lib.so", help="further peers")
     options = parser.parse_args(arguments)
-    if options.runs < 0 or options.timeout < 1:
-        parser.error("--runs and --timeout have to be positive")
+    if options.runs < 0 or options.timeout < 1 or not options.budget_minutes >= 0:
+        parser.error("--runs, --timeout and --budget_minutes have to be positive")
     try:
         options.chosen_loads = loads_table.choose(options.loads.split(","))
         options.chosen_peers = [] if options.list else peers.choose(
@@ -56,21 +60,43 @@ def hakmem_version(bench, library):
 
 
 class Progress:
-    """One line on a terminal, a line for each load elsewhere."""
+    """One line on a terminal, a line for each load and round elsewhere; what is left is told by what the same loads took."""
 
-    def __init__(self, steps):
-        self.steps = steps
+    def __init__(self, loads, allocators, runs, minutes, clock=time.monotonic):
+        self.loads = loads
+        self.runs = runs
+        self.steps = len(loads) * allocators * runs
+        self.allocators = allocators
         self.done = 0
-        self.start = time.monotonic()
+        self.clock = clock
+        self.start = clock()
+        self.deadline = self.start + 60 * minutes if minutes else None
+        self.took = {}  # load -> seconds of all allocators in the last round
         self.terminal = sys.stdout.isatty()
 
+    def seconds_left(self, load, number):
+        """About how long from this load of this round to the end, or None while too little is known."""
+        at = self.loads.index(load)
+        rest = self.loads[at:] + self.loads * (self.runs - number)
+        if not self.took:
+            return None
+        mean = sum(self.took.values()) / len(self.took)
+        seconds = sum(self.took.get(each.name, mean) for each in rest)
+        if self.deadline is not None:
+            seconds = min(seconds, self.deadline - self.clock())
+        return max(seconds, 0)
+
+    def fits(self, load):
+        """Whether this load ends in time, by what it took before; in the first round, whether there is time at all."""
+        return self.deadline is None or self.clock() + self.took.get(load.name, 0) <= self.deadline
+
     def show(self, load, allocator, number):
-        spent = time.monotonic() - self.start
-        left = "" if self.done < 3 else ", about %s left" % self._time(spent / self.done * (self.steps - self.done))
-        text = "[%d/%d] %s on %s, run %d%s" % (self.done + 1, self.steps, load, allocator, number, left)
+        left = self.seconds_left(load, number)
+        text = "[%d/%d] %s on %s, run %d%s" % (self.done + 1, self.steps, load.name, allocator, number,
+                                               "" if left is None else ", about %s left" % self._time(left))
         if self.terminal:
             print("\r\033[K" + text, end="", flush=True)
-        elif number == 1:
+        elif self.done % self.allocators == 0:
             print(text, flush=True)
 
     @staticmethod
@@ -82,7 +108,7 @@ class Progress:
 
     def end(self):
         if self.terminal:
-            print("\r\033[K", end="")
+            print("\r\033[K", end="", flush=True)
 
 
 def main(arguments):
@@ -123,54 +149,79 @@ def main(arguments):
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def replace(path, text):
+    """Writes a file whole or not at all: an interruption leaves the former one."""
+    with open(path + ".new", "w") as file:
+        file.write(text)
+    os.replace(path + ".new", path)
+
+
+def rounds(loads, allocators, runs, minutes, runner, results, write):
+    """All loads once, then all of them again, so that an end at any time leaves runs of everything; saved as it goes."""
+    ready = []
+    for load in loads:
+        reason = runner.prepare(load)
+        if reason:
+            print("%s is left out: %s" % (load.name, reason), file=sys.stderr)
+        else:
+            ready.append(load)
+    progress = Progress(ready, len(allocators), runs, minutes)
+    failed = set()
+    for number in range(1, runs + 1):
+        # Everyone is first once: who follows whom matters to the caches and to the kernel's free pages.
+        first = (number - 1) % len(allocators)
+        late = []
+        for load in ready:
+            if not progress.fits(load):
+                late.append(load.name)
+                progress.step(len(allocators))
+                continue
+            start = progress.clock()
+            for allocator in allocators[first:] + allocators[:first]:
+                if (load.name, allocator.name) not in failed:
+                    progress.show(load, allocator.name, number)
+                    run = runner.run(load, allocator)
+                    if load.warm and not run.failure:
+                        run = runner.run(load, allocator)
+                    results.add(load, allocator, run)
+                    if run.failure:
+                        failed.add((load.name, allocator.name))
+                        progress.end()
+                        print("%s on %s: %s" % (allocator.name, load.name, run.failure), file=sys.stderr)
+                progress.step()
+            progress.took[load.name] = progress.clock() - start
+            write()
+        progress.end()
+        if late:
+            print("round %d: no time for %s" % (number, ", ".join(late)), flush=True)
+        if len(late) == len(ready):
+            break
+
+
 def compare(options, allocators, version, scratch, output):
     results = results_module.Results(allocators)
     runner = runner_module.Runner(options.bench, os.path.abspath(options.hakmem), scratch, options.quick, options.timeout)
     runs = options.runs or (2 if options.quick else 5)
-    progress = Progress(len(options.chosen_loads) * len(allocators) * runs)
     about = [
         results_module.machine(),
         "hakmem: " + version if version else "without hakmem",
         "peers: " + ", ".join("%s (%s)" % (each.name, each.library or "the C library") for each in options.chosen_peers),
-        "%d runs of each, in turn; %s loads; %s" % (runs, "short" if options.quick else "full",
+        "up to %d runs of each, in turn; %s loads; %s" % (runs, "short" if options.quick else "full",
                                                     time.strftime("%Y-%m-%d %H:%M %Z")),
     ]
 
     def write():
+        versions = ["%s is %s" % (name, version) for name, version in results.versions().items()]
+        lines = about + (["served by: " + "; ".join(versions)] if versions else [])
         results.write_csv(os.path.join(output, "results.csv"))
-        with open(os.path.join(output, "table.md"), "w") as file:
-            file.write(results_module.markdown(results, about))
-        with open(os.path.join(output, "index.html"), "w") as file:
-            file.write(page.html_page(results, about, loads_table))
+        replace(os.path.join(output, "table.md"), results_module.markdown(results, lines))
+        replace(os.path.join(output, "index.html"), page.html_page(results, lines, loads_table))
 
+    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     try:
-        for load in options.chosen_loads:
-            reason = runner.prepare(load)
-            if reason:
-                progress.end()
-                print("%s is left out: %s" % (load.name, reason), file=sys.stderr)
-                progress.step(len(allocators) * runs)
-                continue
-            failed = set()
-            for number in range(1, runs + 1):
-                # Everyone is first once: who follows whom matters to the caches and to the kernel's free pages.
-                first = (number - 1) % len(allocators)
-                for allocator in allocators[first:] + allocators[:first]:
-                    if allocator.name not in failed:
-                        progress.show(load.name, allocator.name, number)
-                        run = runner.run(load, allocator)
-                        if load.warm and not run.failure:
-                            run = runner.run(load, allocator)
-                        results.add(load, allocator, run)
-                        if run.failure:
-                            failed.add(allocator.name)
-                            progress.end()
-                            print("%s on %s: %s" % (allocator.name, load.name, run.failure), file=sys.stderr)
-                    progress.step()
-            write()
+        rounds(options.chosen_loads, allocators, runs, options.budget_minutes, runner, results, write)
     except KeyboardInterrupt:
         print("\nstopped; what was measured is kept", file=sys.stderr)
-    progress.end()
     write()
     for key, title in ((runner_module.CPU, "CPU time"), (runner_module.PEAK, "peak memory")):
         means = ["%s %.2f" % (name, results.geometric_mean(name, key)[0])

@@ -1,12 +1,15 @@
 """Tests of the comparison: reports are read, means are right, bad words are refused, and the whole runs end to end."""
 
+import contextlib
 import csv
 import html.parser
+import io
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import xml.etree.ElementTree
 
@@ -168,6 +171,8 @@ class ChoiceTest(unittest.TestCase):
             loads.choose(["nothing"])
         names = [load.name for load in loads.choose(["all"])]
         self.assertEqual(len(names), len(set(names)))
+        self.assertNotIn("steady", names)
+        self.assertEqual([load.name for load in loads.choose(["steady"])], ["steady"])
 
     def test_every_load_is_a_program_that_exists(self):
         for load in loads.choose(["all"]):
@@ -203,6 +208,125 @@ class ScalingTest(unittest.TestCase):
             done = subprocess.run([sys.executable, "-B", scaling.__file__, "--bench=" + BENCH, "--hakmem=/no/where", word],
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             self.assertEqual(done.returncode, 2, word)
+
+
+class Clock:
+    """Time that passes only when the fake runner says so."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+class FakeRunner:
+    """Runs that take 10 s on the clock; what is in `broken` fails, and the run at `stop` is interrupted."""
+
+    def __init__(self, clock, broken=(), stop=0):
+        self.clock, self.broken, self.stop = clock, broken, stop
+        self.ran = []
+
+    def prepare(self, load):
+        return "not built" if load.name == "missing" else ""
+
+    def run(self, load, allocator):
+        self.clock.now += 10
+        self.ran.append((load.name, allocator.name))
+        if len(self.ran) == self.stop:
+            raise KeyboardInterrupt()
+        if (load.name, allocator.name) in self.broken:
+            return runner.Run(failure="ended by signal 11")
+        return runner.Run({runner.CPU: 1.0, runner.PEAK: 2.0})
+
+
+class RoundsTest(unittest.TestCase):
+
+    def setUp(self):
+        self.clock = Clock()
+        self.loads = [loads.Load(name, "larson/larson", "", "", 1, "") for name in ("a", "missing", "b")]
+        self.allocators = [peers.Allocator(name) for name in ("one", "two")]
+        self.table = results.Results(self.allocators)
+        self.saved = 0
+
+    def rounds(self, fake, runs, minutes):
+
+        def write():
+            self.saved += 1
+
+        real = compare.Progress.__init__.__defaults__
+        compare.Progress.__init__.__defaults__ = (self.clock,)
+        try:
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+                compare.rounds(self.loads, self.allocators, runs, minutes, fake, self.table, write)
+        finally:
+            compare.Progress.__init__.__defaults__ = real
+
+    def test_all_loads_once_before_any_again_and_everybody_first(self):
+        fake = FakeRunner(self.clock)
+        self.rounds(fake, 2, 0)
+        self.assertEqual(fake.ran, [("a", "one"), ("a", "two"), ("b", "one"), ("b", "two"), ("a", "two"), ("a", "one"),
+                                    ("b", "two"), ("b", "one")])
+        self.assertEqual(self.saved, 4)
+
+    def test_a_failure_costs_only_itself(self):
+        fake = FakeRunner(self.clock, broken={("a", "one")})
+        self.rounds(fake, 3, 0)
+        self.assertEqual(fake.ran.count(("a", "one")), 1)
+        for pair in (("a", "two"), ("b", "one"), ("b", "two")):
+            self.assertEqual(fake.ran.count(pair), 3)
+        self.assertEqual(self.table.failures, [("a", "one", "ended by signal 11")])
+
+    def test_the_budget_is_kept(self):
+        fake = FakeRunner(self.clock)
+        self.rounds(fake, 100, 105 / 60)  # a load takes 20 s: five of them fit
+        self.assertEqual(len(fake.ran), 10)
+        self.assertLessEqual(self.clock.now, 1000 + 105)
+
+    def test_an_interruption_keeps_what_was_measured(self):
+        fake = FakeRunner(self.clock, stop=4)
+        with self.assertRaises(KeyboardInterrupt):
+            self.rounds(fake, 2, 0)
+        self.assertEqual(self.saved, 1)
+        self.assertEqual(self.table.median("b", "one", runner.CPU), 1.0)
+
+    def test_time_left(self):
+        progress = compare.Progress(self.loads, 2, 3, 0, self.clock)
+        self.assertIsNone(progress.seconds_left(self.loads[0], 1))
+        progress.took = {"a": 30.0, "missing": 10.0}
+        # This round: b, not run yet, for the mean of 20 s; then two rounds of 60 s.
+        self.assertEqual(progress.seconds_left(self.loads[2], 1), 20 + 2 * 60)
+        progress.deadline = self.clock.now + 5
+        self.assertEqual(progress.seconds_left(self.loads[2], 1), 5)
+
+
+class RobustTest(unittest.TestCase):
+
+    def test_a_hanging_run_ends_with_all_that_it_started(self):
+        with tempfile.NamedTemporaryFile("r") as file:
+            with self.assertRaises(subprocess.TimeoutExpired):
+                programs.run_group(["sh", "-c", "sleep 60 & echo $! > %s; wait" % file.name], 1)
+            child = file.read().strip()
+            self.assertTrue(child)
+            for _ in range(100):
+                if not os.path.exists("/proc/%s" % child) or " Z " in open("/proc/%s/stat" % child).read():
+                    break
+                time.sleep(0.05)
+            else:
+                self.fail("the child of the shell goes on")
+
+    def test_any_fault_of_a_run_is_its_own(self):
+        with tempfile.TemporaryDirectory() as scratch:
+            one = runner.Runner(BENCH, scratch, True, 5)
+            missing = loads.Load("x", "no/program", "", "", 0, "")
+            self.assertIn("FileNotFoundError", one.run(missing, peers.Allocator("glibc")).failure)
+
+    def test_google_tcmalloc_gets_what_it_needs(self):
+        with tempfile.NamedTemporaryFile("wb", suffix=".so") as file:
+            self.assertEqual(peers.Allocator("other", file.name).environment, {})
+            file.write(b"x" + peers.GOOGLE_TCMALLOC)
+            file.flush()
+            self.assertEqual(peers.Allocator("other", file.name).environment, {"GLIBC_TUNABLES": "glibc.pthread.rseq=0"})
 
 
 class EndToEndTest(unittest.TestCase):
@@ -259,7 +383,8 @@ class EndToEndTest(unittest.TestCase):
         self.assertIn("is not hakmem", done.stderr)
 
     def test_bad_words_end_with_status_2(self):
-        for arguments in (["--loads=nothing"], ["--peers=nobody"], ["--runs=-1"], ["--runs=x"], ["--unknown"]):
+        for arguments in (["--loads=nothing"], ["--peers=nobody"], ["--runs=-1"], ["--runs=x"], ["--unknown"],
+                          ["--budget_minutes=-1"], ["--budget_minutes=nan"]):
             done = self.run_compare("--without_hakmem", *arguments)
             self.assertEqual(done.returncode, 2, arguments)
             self.assertNotEqual(done.stderr, "")

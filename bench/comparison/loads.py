@@ -13,10 +13,12 @@ class Load:
         memory depends on what the process before gave back: after small pages, huge ones first have to be assembled.
     recording: path below bench/ of a recording that is replayed.
     recorded: name of the real program that is recorded before the comparison, to be replayed.
+    lasts: seconds that the full load takes by intent, beyond what counts as hanging.
+    asked: runs only when it is named, not with 'all'.
     """
 
     def __init__(self, name, program, full, quick, cores, stresses, memory=True, picture=False, warm=False, recording="",
-                 recorded=""):
+                 recorded="", lasts=0, asked=False):
         self.name = name
         self.program = program
         self.full = full.split()
@@ -28,6 +30,8 @@ class Load:
         self.warm = warm
         self.recording = recording
         self.recorded = recorded
+        self.lasts = lasts
+        self.asked = asked
 
 
 LARSON = "--min_size=8 --max_size=1000 --chunks=5000 --rounds=100"
@@ -52,6 +56,7 @@ LOADS = [
          "remote frees, three allocate, one frees"),
     Load("exchange", "loads/exchange", "", "--generations=15", 0, "threads that exchange blocks, die and are born anew"),
     Load("pareto", "loads/pareto", "", "--replacements=1500000", 1, "a long-lived set of small blocks: packing, locality"),
+    Load("ping-pong", "loads/ping_pong", "", "", 1, "back and forth at every level of a heap: what does an edge cost?"),
     Load("many-sizes-1", "loads/many_sizes", "--threads=1 --replacements=8000000", "--threads=1 --replacements=2000000", 1,
          "all size classes up to 16 KB, few blocks of each"),
     Load("many-sizes-2", "loads/many_sizes", "--threads=2", "--threads=2 --replacements=1000000", 0,
@@ -104,6 +109,8 @@ PATHS = Load("paths", "loads/paths_benchmark", "--benchmark_min_time=0.05", "--b
              "malloc and free by block size", picture=True)
 LATENCY = Load("latency", "larson/larson", "--threads=2 --seconds=3 --latency " + LARSON,
                "--threads=2 --seconds=1 --latency " + LARSON, 0, "time of single calls", picture=True)
+STEADY = Load("steady", PRODUCER, "--seconds=600", "--seconds=15", 0,
+              "producer and consumer for ten minutes: does resident memory grow?", picture=True, lasts=600, asked=True)
 THREAD_COUNTS = [1, 2, 4, 8, 16]
 THREADS = [
     Load("workers-%d" % count, "larson/larson", "--threads=%d --seconds=1 %s" % (count, LARSON),
@@ -113,10 +120,13 @@ THREADS = [
 
 
 def choose(words):
-    """The loads whose names are given or begin with a word that ends in '*'; ValueError names an unknown word."""
+    """The loads whose names are given or begin with a word that ends in '*'; 'all' but those that run only when asked for.
+
+    ValueError names an unknown word.
+    """
+    everything = LOADS + [PATHS, LATENCY] + THREADS + [STEADY]
     if words == ["all"]:
-        return LOADS + [PATHS, LATENCY] + THREADS
-    everything = LOADS + [PATHS, LATENCY] + THREADS
+        return [load for load in everything if not load.asked]
     chosen = []
     for word in words:
         found = [load for load in everything

@@ -14,6 +14,7 @@ class Allocator:
         self.name = name
         self.library = library
         self.package = package
+        self.environment = needs(library)
 
     @property
     def proof(self):
@@ -21,6 +22,19 @@ class Allocator:
         if self.name == "hakmem":
             return "hakmem"
         return os.path.basename(self.library) if self.library else "libc.so"
+
+
+# Google's tcmalloc alone defines this. Its caches for each processor need the kernel's restartable sequences for themselves,
+# which glibc from 2.35 on takes for every thread; without them it falls back to slower caches for each thread.
+GOOGLE_TCMALLOC = b"MallocExtension_Internal_GetNumericProperty"
+
+
+def needs(library):
+    """Environment variables with which the library works as its makers mean it to."""
+    if not library or not os.path.isfile(library):
+        return {}
+    with open(library, "rb") as file:
+        return {"GLIBC_TUNABLES": "glibc.pthread.rseq=0"} if GOOGLE_TCMALLOC in file.read() else {}
 
 
 # Name, pattern of the library's path, Debian package. The last match counts, so the newest version where several are.

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 
@@ -117,6 +118,20 @@ def _quietly(command, **kwargs):
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **kwargs)
     if done.returncode != 0:
         raise RuntimeError("'%s' failed: %s" % (" ".join(command), done.stdout[-2000:].decode(errors="replace")))
+
+
+def run_group(command, seconds, **kwargs):
+    """Runs a command in a process group of its own; (status, output, errors). Past its time the whole group is ended: what a
+    shell has started would go on otherwise, and disturb every run after it."""
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               errors="replace", start_new_session=True, **kwargs)
+    try:
+        output, errors = process.communicate(timeout=seconds)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
+    return process.returncode, output, errors
 
 
 def _prepare_git(folder):
@@ -253,15 +268,16 @@ def who_serves(name, library, folder):
     return ""
 
 
-def run_redis(measured, library, report, folder, repeat, prefix):
+def run_redis(measured, allocator, report, folder, repeat, prefix):
     """Server and its benchmark; only the server runs on the allocator. Returns (status, output)."""
     socket = os.path.join(folder, "redis.sock")
     if os.path.exists(socket):
         os.remove(socket)
     server = subprocess.Popen(
-        prefix + [measured, "--preload=" + library, "--report=" + report, "--", "redis-server", "--port", "0",
+        prefix + [measured, "--preload=" + allocator.library, "--report=" + report, "--", "redis-server", "--port", "0",
                   "--unixsocket", socket, "--save", "", "--appendonly", "no", "--daemonize", "no", "--dir", folder],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
+        env=dict(os.environ, **allocator.environment))
     try:
         deadline = time.monotonic() + 20
         while not os.path.exists(socket):
@@ -272,11 +288,13 @@ def run_redis(measured, library, report, folder, repeat, prefix):
                           ["-t", "lrange_100", "-n", str(4000 * int(repeat))]):
             subprocess.run(["redis-benchmark", "-s", socket, "-q", "-P", "16", "-c", "20"] + arguments, check=True,
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=200)
-    except (RuntimeError, subprocess.SubprocessError) as error:
-        server.kill()
+        subprocess.run(["redis-cli", "-s", socket, "shutdown", "nosave"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                       check=False, timeout=60)
+        output, _ = server.communicate(timeout=60)
+    except BaseException as error:
+        os.killpg(server.pid, signal.SIGKILL)
         output, _ = server.communicate()
+        if not isinstance(error, (RuntimeError, subprocess.SubprocessError)):
+            raise
         return 1, "%s\n%s" % (error, output)
-    subprocess.run(["redis-cli", "-s", socket, "shutdown", "nosave"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                   check=False, timeout=60)
-    output, _ = server.communicate(timeout=60)
     return server.returncode, output

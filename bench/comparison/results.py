@@ -80,9 +80,18 @@ class Results:
         ratios = [ratio for ratio in ratios if ratio]
         return (math.exp(sum(math.log(ratio) for ratio in ratios) / len(ratios)), len(ratios)) if ratios else (None, 0)
 
+    def versions(self):
+        """{allocator: what it says about itself}, from the proofs of the loads."""
+        versions = {}
+        for (_, allocator), runs in self.runs.items():
+            word, found, _ = str(runs[0].get("allocator", "")).partition(" in /")
+            if found and allocator not in versions:
+                versions[allocator] = word
+        return versions
+
     def write_csv(self, path):
-        """Every figure of every run, one a line."""
-        with open(path, "w", newline="") as file:
+        """Every figure of every run, one a line; whole or not at all."""
+        with open(path + ".new", "w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["load", "allocator", "run", "figure", "value"])
             for (load, allocator), runs in self.runs.items():
@@ -93,6 +102,7 @@ class Results:
             for (allocator, family, size), costs in self.paths.items():
                 for number, cost in enumerate(costs, 1):
                     writer.writerow(["paths/%s/%d" % (family, size), allocator, number, "cpu_ns_per_pair", "%.4f" % cost])
+        os.replace(path + ".new", path)
 
 
 def machine():

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 
 import programs
 
@@ -75,10 +76,20 @@ class Runner:
         return ""
 
     def run(self, load, allocator):
+        """One run, or why there is none: whatever goes wrong with it is no reason to lose the others."""
+        start = time.monotonic()
         try:
-            return self._run_real(load, allocator) if load.program == "real" else self._run_own(load, allocator)
-        except subprocess.TimeoutExpired:
-            return Run(failure="not done after %d s" % self.timeout)
+            run = self._run_real(load, allocator) if load.program == "real" else self._run_own(load, allocator)
+            run.figures["run_seconds"] = time.monotonic() - start
+            return run
+        except subprocess.TimeoutExpired as error:
+            return Run(failure="not done after %d s" % error.timeout)
+        except (OSError, RuntimeError, ValueError, KeyError, subprocess.SubprocessError) as error:
+            return Run(failure="%s: %s" % (type(error).__name__, error))
+
+    def _seconds(self, load):
+        """When a run of this load counts as hanging: those that take long by intent get their time on top."""
+        return self.timeout + (load.lasts if not self.quick else 0)
 
     def _run_own(self, load, allocator):
         arguments = load.quick if self.quick else load.full
@@ -91,15 +102,14 @@ class Runner:
         if load.name == "paths":
             paths_report = os.path.join(self.scratch, "paths.json")
             command += ["--benchmark_out=" + paths_report, "--benchmark_out_format=json"]
-        environment = dict(os.environ)
+        environment = dict(os.environ, **allocator.environment)
         environment.pop("LD_PRELOAD", None)
         if allocator.library:
             environment["LD_PRELOAD"] = allocator.library
-        done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=True, timeout=self.timeout)
-        if done.returncode != 0:
-            return Run(failure=_ending(done.returncode, done.stderr))
-        figures = parse_report(done.stdout)
+        status, output, errors = programs.run_group(command, self._seconds(load), env=environment)
+        if status != 0:
+            return Run(failure=_ending(status, errors))
+        figures = parse_report(output)
         if CPU not in figures or PEAK not in figures:
             return Run(failure="no figures in its report")
         if paths_report:
@@ -117,15 +127,12 @@ class Runner:
             return Run(failure="malloc is bound to '%s'" % self.proved[key])
         repeat = (load.quick if self.quick else load.full)[0]
         if load.name == "redis":
-            status, output = programs.run_redis(self.measured, allocator.library, report, self.scratch, repeat,
-                                                self._prefix(load))
+            status, output = programs.run_redis(self.measured, allocator, report, self.scratch, repeat, self._prefix(load))
         else:
             command, additional = programs.command(load.name, self.scratch, repeat)
-            done = subprocess.run(self._prefix(load) + [self.measured, "--preload=" + allocator.library, "--report=" + report,
-                                                        "--"] + command,
-                                  env=dict(os.environ, **additional), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                  stderr=subprocess.PIPE, text=True, timeout=self.timeout)
-            status, output = done.returncode, done.stderr
+            words = [self.measured, "--preload=" + allocator.library, "--report=" + report, "--"] + command
+            status, _, output = programs.run_group(self._prefix(load) + words, self._seconds(load),
+                                                   env=dict(os.environ, **additional, **allocator.environment))
         if status != 0 or not os.path.exists(report):
             return Run(failure=_ending(status, output))
         with open(report) as file:
