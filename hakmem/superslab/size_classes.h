@@ -5,6 +5,17 @@
 // keep the waste inside a block at or below 12.5 % (one byte more than a class costs an eighth at the most). Up to
 // kMaxListedClass a thread keeps free blocks in lists; above, blocks come from and go to their slab directly, and the
 // largest classes are one block a span: a run of slabs.
+//
+// Waste inside blocks, in percent of the bytes in blocks, weighed by the time that they are alive, over recorded
+// programs (//bench:tune; a test derives these lines anew):
+//   gcc       4.4
+//   git       1.9
+//   lua5.4   11.5
+//   perl      3.8
+//   python3   8.5
+//   sqlite3   6.1
+//   mean      6.0
+// At worst: 11.1 above 128 bytes. At the end of a span: 6.2 at worst, 1.4 in the mean of the 144 classes.
 #ifndef HAKMEM_SUPERSLAB_SIZE_CLASSES_H_
 #define HAKMEM_SUPERSLAB_SIZE_CLASSES_H_
 
