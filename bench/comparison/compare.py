@@ -33,12 +33,12 @@ def parse(arguments):
     parser.add_argument("--budget_minutes", type=float, default=0,
                         help="start no load that would not end within this time, by what it took in the round before; rounds "
                         "go over all loads, so each load gets about as many runs (default: no limit)")
-    parser.add_argument("--timeout", type=int, default=300, help="seconds after which a run counts as failed")
+    parser.add_argument("--timeout", type=int, default=0, help="seconds after which a run counts as failed (default: 300, quick: 60)")
     parser.add_argument("--output", default="", help="folder for the results (default: compare-DATE-TIME here)")
     parser.add_argument("--no_install", action="store_true", help="install nothing: leave out what is missing")
     parser.add_argument("further", nargs="*", metavar="NAME=/path/to/lib.so", help="further peers")
     options = parser.parse_args(arguments)
-    if options.runs < 0 or options.timeout < 1 or not options.budget_minutes >= 0:
+    if options.runs < 0 or options.timeout < 0 or not options.budget_minutes >= 0:
         parser.error("--runs, --timeout and --budget_minutes have to be positive")
     try:
         options.chosen_loads = loads_table.choose(options.loads.split(","))
@@ -200,7 +200,8 @@ def rounds(loads, allocators, runs, minutes, runner, results, write):
 
 def compare(options, allocators, version, scratch, output):
     results = results_module.Results(allocators)
-    runner = runner_module.Runner(options.bench, os.path.abspath(options.hakmem), scratch, options.quick, options.timeout)
+    runner = runner_module.Runner(options.bench, os.path.abspath(options.hakmem), scratch, options.quick,
+                                  options.timeout or (60 if options.quick else 300))
     runs = options.runs or (2 if options.quick else 5)
     about = [
         results_module.machine(),

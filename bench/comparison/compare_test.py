@@ -24,6 +24,7 @@ import results
 import runner
 import scaling
 import svg
+import tune
 
 BENCH = os.environ["BENCH"]
 HAKMEM = os.environ["HAKMEM"]
@@ -99,6 +100,31 @@ class ResultsTest(unittest.TestCase):
         self.assertEqual(results.size(3 * 1024), "3 MiB")
 
 
+class PromiseTest(unittest.TestCase):
+
+    def test_rows_say_what_is_kept(self):
+        table = results.Results([peers.Allocator(name) for name in ("hakmem", "other")])
+        burst = loads.Load("burst", "", "", "", 1, "")
+        survivors = loads.Load("burst-survivors", "", "", "", 1, "")
+        steady = loads.Load("steady", "", "", "", 1, "", picture=True)
+        for name, after, given, later in (("hakmem", 5.0, 80.0, 100.5), ("other", 5.1, 49.0, 150.0)):
+            one = peers.Allocator(name)
+            table.add(burst, one, runner.Run({runner.PEAK: 1.0, "rss_kib_full": 100.0, "rss_kib_at_once": 60.0,
+                                              "rss_kib_after_1_s": after}))
+            table.add(survivors, one, runner.Run({runner.PEAK: 1.0, "empty_pages_given_back_percent": given}))
+            table.add(steady, one, runner.Run({runner.PEAK: 1.0, "rss_kib_most_until_5_s": 100.0,
+                                               "rss_kib_most_after_5_s": later, "rss_kib_timeline": "1:2048 2:4096"}))
+        rows = {row.title: row for row in results.promises(table)}
+        self.assertEqual(len(rows), 4)
+        for title, row in rows.items():
+            kept = {name: row.kept(value) for name, value in row.values.items()}
+            self.assertEqual(kept, {"hakmem": "at once" not in title, "other": False}, title)
+        text = results.markdown(table, [])
+        self.assertIn("| burst freed: resident after 1 s of sleep, of the peak | 5 % or less | 5.0 % | 5.1 % |", text)
+        self.assertEqual(page._samples(table, "hakmem", "steady"), [(1.0, 2.0), (2.0, 4.0)])
+        self.assertIn("resident memory over time: lower and flat is better", page.html_page(table, [], loads))
+
+
 class Balance(html.parser.HTMLParser):
     """Finds tags that are not closed, and anything that would be fetched from elsewhere."""
 
@@ -148,6 +174,23 @@ class PageTest(unittest.TestCase):
         names = ["hakmem"] + ["peer%d" % i for i in range(11)]
         style = svg.Style(names)
         self.assertEqual(len({style.colours[name] for name in names}), len(names))
+        self.assertEqual(len({style.markers[name] for name in names}), len(names), "shapes are for whom colours are not enough")
+
+    def test_names_are_dark_enough_to_read(self):
+        names = ["peer%d" % i for i in range(12)]
+        style = svg.Style(names)
+        for name in names:
+            red, green, blue = (int(style.ink(name)[at:at + 2], 16) / 255 for at in (1, 3, 5))
+            light = sum(share * (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055)**2.4)
+                        for share, c in ((0.2126, red), (0.7152, green), (0.0722, blue)))
+            self.assertGreaterEqual(1.05 / (light + 0.05), 4.5, style.ink(name))
+
+    def test_long_names_have_room_beside_lines(self):
+        style = svg.Style(["hakmem", "an-allocator-with-a-name"])
+        picture = svg.lines(style, {name: [(1, 5.0), (8, 7.0)] for name in style.names}, "t", "x", "y", width=620)
+        for text in xml.etree.ElementTree.fromstring(picture).iter("text"):
+            if text.text in style.names:
+                self.assertLessEqual(float(text.get("x")) + 7 * len(text.text), 620)
 
     def test_labels_keep_their_distance(self):
         placed = svg.spread_labels([50, 51, 52, 10], 14, 0, 100)
@@ -317,7 +360,7 @@ class RobustTest(unittest.TestCase):
 
     def test_any_fault_of_a_run_is_its_own(self):
         with tempfile.TemporaryDirectory() as scratch:
-            one = runner.Runner(BENCH, scratch, True, 5)
+            one = runner.Runner(BENCH, HAKMEM, scratch, True, 5)
             missing = loads.Load("x", "no/program", "", "", 0, "")
             self.assertIn("FileNotFoundError", one.run(missing, peers.Allocator("glibc")).failure)
 
@@ -327,6 +370,25 @@ class RobustTest(unittest.TestCase):
             file.write(b"x" + peers.GOOGLE_TCMALLOC)
             file.flush()
             self.assertEqual(peers.Allocator("other", file.name).environment, {"GLIBC_TUNABLES": "glibc.pthread.rseq=0"})
+
+
+class TuneTest(unittest.TestCase):
+
+    def run_tune(self, *arguments):
+        return subprocess.run([sys.executable, "-B", tune.__file__, "--bench=" + BENCH, "--hakmem=" + HAKMEM] + list(arguments),
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def test_bad_words_end_with_status_2(self):
+        self.assertEqual(self.run_tune("--programs=nothing").returncode, 2)
+        self.assertEqual(self.run_tune(os.devnull).returncode, 2)
+
+    def test_compares(self):
+        done = self.run_tune("--programs=sqlite3")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for title in ("Waste inside blocks", "Bytes resident in slabs", "Refills and blocks given back"):
+            table = done.stdout[done.stdout.index("## " + title):].split("\n## ")[0]
+            marks = "".join(line.split("|")[1] for line in table.splitlines() if line.startswith("|"))
+            self.assertEqual((marks.count("*"), marks.count(">")), (1, 1), title)
 
 
 class EndToEndTest(unittest.TestCase):

@@ -7,23 +7,29 @@ import svg
 from runner import CPU, PEAK
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #1f2933; background: #fff; margin: 0 auto; max-width: 1100px;
+body { font: 15px/1.5 system-ui, sans-serif; color: #1f2933; background: #fff; margin: 0 auto; max-width: 1240px;
        padding: 24px 20px 60px; }
 h1 { font-size: 26px; margin: 0 0 8px; } h2 { font-size: 20px; margin: 44px 0 4px; } h3 { font-size: 15px; margin: 22px 0 2px; }
 p.lead { color: #52606d; margin: 2px 0 12px; max-width: 860px; } .about { color: #52606d; font-size: 13px; }
 .about li { overflow-wrap: anywhere; }
 .legend { margin: 6px 0; } .key { display: inline-flex; align-items: center; margin-right: 16px; font-size: 13px; gap: 3px; }
-.tiles { display: flex; gap: 16px; flex-wrap: wrap; margin: 18px 0; }
-.tile { border: 1px solid #dde1e6; border-radius: 8px; padding: 12px 18px; min-width: 180px; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(210px, 1fr)); gap: 14px; margin: 18px 0; }
+.tile { border: 1px solid #dde1e6; border-radius: 8px; padding: 12px 18px; }
 .tile b { display: block; font-size: 28px; } .good { color: #05724e; } .bad { color: #b3261e; }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; margin: 8px 0; }
-th, td { padding: 3px 9px; text-align: right; border-bottom: 1px solid #eceff3; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; } th { border-bottom: 2px solid #9aa5b1; }
+table { border-collapse: collapse; font-size: 12px; font-variant-numeric: tabular-nums; margin: 8px 0; }
+th, td { padding: 3px 5px; text-align: right; border-bottom: 1px solid #eceff3; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; } th { white-space: normal; vertical-align: bottom; border-bottom: 2px solid #9aa5b1; }
 td.ours { font-weight: 600; } tr.mean td { background: #f2f5f8; font-weight: 600; }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(480px, 1fr)); gap: 10px 24px; }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(480px, 100%), 1fr)); gap: 10px 24px; }
+.picture { overflow-x: auto; } .picture svg { min-width: 560px; }
+.promises td:first-child { white-space: normal; min-width: 190px; } .promises td:nth-child(2) { white-space: normal; }
+h2, p { overflow-wrap: anywhere; }
+
 """
 
+KEPT = "#d8f0e4"
+MISSED = "#fde3dd"
 MOST_MEAN = {CPU: 1.00, PEAK: 1.05}
 MOST_LOAD = {CPU: 1.10, PEAK: 1.25}
 SHOW = {CPU: results_module.duration, PEAK: results_module.size}
@@ -34,7 +40,7 @@ def _shade(ratio):
     if ratio is None:
         return ""
     if ratio <= 1.0:
-        return " style='background:#d8f0e4'"
+        return " style='background:%s'" % KEPT
     if ratio <= 1.10:
         return ""
     strength = min((ratio - 1.1) / 1.4, 1)
@@ -106,13 +112,52 @@ def _overview(results, style):
                         "peak memory: less is lower"))
 
 
-def _timeline(results, name, load):
-    """Resident memory over time of the run whose peak is the median."""
+def _promises(results):
+    rows = results_module.promises(results)
+    if not rows:
+        return ""
+    head = "".join("<th>%s</th>" % html.escape(name) for name in results.allocators)
+    lines = ["<tr><th>figure: less is better, but for what is given back</th><th>aim</th>%s</tr>" % head]
+    for row in rows:
+        cells = []
+        for name in results.allocators:
+            value = row.values.get(name)
+            shade = ""
+            if value is not None and row.kept is not None:
+                shade = " style='background:%s'" % (KEPT if row.kept(value) else MISSED)
+            cells.append("<td%s%s>%s</td>" % (" class='ours'" if name == "hakmem" else "", shade, row.show(value)))
+        lines.append("<tr><td>%s</td><td>%s</td>%s</tr>" % (html.escape(row.title), html.escape(row.aim), "".join(cells)))
+    return ("<h2>Memory that comes back, edges, slowest calls</h2><p class='lead'>Green: the aim is reached.</p>"
+            "<div class='scroll'><table class='promises'>%s</table></div>" % "".join(lines))
+
+
+def _steady(results, style):
+    series = {}
+    for name in results.allocators:
+        points = _samples(results, name, "steady")
+        if points:
+            series[name] = points
+    if not series:
+        return ""
+    return ("<h2>Producer and consumer, resident memory over time: lower and flat is better</h2><p class='lead'>One thread "
+            "allocates, the other frees, without a pause.</p>" +
+            svg.lines(style, series, "resident memory of a producer and a consumer over time", "seconds", "resident MiB", y_low=0))
+
+
+def _samples(results, name, load):
+    """[(seconds, MiB)] of the run whose peak is the median."""
     runs = sorted(results.runs.get((load, name), []), key=lambda figures: figures[PEAK])
     if not runs or "rss_kib_timeline" not in runs[0]:
         return []
-    points = [pair.split(":") for pair in runs[len(runs) // 2]["rss_kib_timeline"].split()]
-    points = [(float(seconds), float(kib) / 1024) for seconds, kib in points]
+    points = [pair.split(":") for pair in str(runs[len(runs) // 2]["rss_kib_timeline"]).split()]
+    return [(float(seconds), float(kib) / 1024) for seconds, kib in points]
+
+
+def _timeline(results, name, load):
+    """The samples of a burst, from the last free on."""
+    points = _samples(results, name, load)
+    if len(points) < 3:
+        return []
     # Allocators need different times to fill and to free; the moment of the last free is the common zero.
     freed = points[2][0]
     return [(seconds - freed, mib) for seconds, mib in points[1:]]
@@ -202,7 +247,7 @@ def _latency(results, style):
     if not parts:
         return ""
     return ("<h2>The slowest calls: lower is better</h2><p class='lead'>Time of single calls in the larson load with two "
-            "workers; the clock itself is included.</p><div class='pair'>%s</div>" % "".join(parts))
+            "workers, without what the look at the clock costs. The clock counts in steps of some nanoseconds.</p><div class='pair'>%s</div>" % "".join(parts))
 
 
 def html_page(results, about, loads):
@@ -222,7 +267,7 @@ def html_page(results, about, loads):
         picture = _ratios(results, style, key, title)
         if picture:
             parts.append("<h2>%s</h2><p class='lead'>%s</p>%s" % (title, lead, picture))
-    parts += [_bursts(results, style), _paths(results, style), _threads(results, style, loads), _latency(results, style)]
+    parts += [_promises(results), _bursts(results, style), _steady(results, style), _paths(results, style), _threads(results, style, loads), _latency(results, style)]
     for key, title in ((CPU, "CPU time in figures"), (PEAK, "Peak resident memory in figures")):
         if results.rows(key):
             parts.append("<h2>%s: less is better</h2><p class='lead'>Relative to the best peer of the load; green is at or "

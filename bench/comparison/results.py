@@ -143,6 +143,58 @@ def size(kib):
     return "%.3g GiB" % (kib / 2**20) if kib >= 2**20 else "%.3g MiB" % (kib / 1024) if kib >= 1024 else "%.0f KiB" % kib
 
 
+class Promise:
+    """A figure that is no cost of a load: one row with a value an allocator, and what is aimed at."""
+
+    def __init__(self, title, aim, values, show, kept=None):
+        """kept: says of a value whether the aim is reached; None where the aim is a comparison."""
+        self.title, self.aim, self.values = title, aim, values
+        self.show = lambda value: "-" if value is None else show(value)
+        self.kept = kept
+
+
+def _percent(value):
+    return "%.1f %%" % value if abs(value) < 1000 else "%.0f %%" % value
+
+
+def promises(results):
+    """The rows of which there are figures."""
+
+    def values(load, figure):
+        found = {name: figure(lambda key, name=name: results.median(load, name, key)) for name in results.allocators}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def share(key):
+
+        def figure(median):
+            value, full = median(key), median("rss_kib_full")
+            return 100 * value / full if value is not None and full else None
+
+        return figure
+
+    def growth(median):
+        first, later = median("rss_kib_most_until_5_s"), median("rss_kib_most_after_5_s")
+        return 100 * (later / first - 1) if first and later else None
+
+    rows = []
+    for load, what in (("burst", "burst freed"), ("burst-exited", "the same, of ended threads")):
+        for key, moment in (("rss_kib_at_once", "at once"), ("rss_kib_after_1_s", "after 1 s of sleep")):
+            rows.append(Promise("%s: resident %s, of the peak" % (what, moment), "5 % or less", values(load, share(key)), _percent,
+                                lambda value: value <= 5))
+    rows.append(Promise("1 % survive: empty pages that malloc_trim(0) has given back", "50 % or more",
+                        values("burst-survivors", lambda median: median("empty_pages_given_back_percent")), _percent,
+                        lambda value: value >= 50))
+    rows.append(Promise("producer and consumer: growth of resident memory after 5 s", "none", values("steady", growth), _percent,
+                        lambda value: value <= 1))
+    rows.append(Promise("back and forth: the dearest level above the median one", "5 % or less",
+                        values("ping-pong", lambda median: median("edge_loss_percent")), _percent, lambda value: value <= 5))
+    for call in ("malloc", "free"):
+        for part in ("99", "99.9", "99.99"):
+            rows.append(Promise("%s: %s %% of the calls take at most" % (call, part), "the best peer's",
+                                values("latency", lambda median, key="%s_latency_ns_%s" % (call, part): median(key)), duration))
+    return [row for row in rows if row.values]
+
+
 def markdown(results, about):
     """The tables as Markdown. `about`: lines on machine, libraries and command."""
     lines = ["# Allocators side by side", ""] + ["* %s" % line for line in about] + [""]
@@ -159,20 +211,13 @@ def markdown(results, about):
             lines.append("| %s | %s | %s |" % (load.name, " | ".join(ratios),
                                                "%s, %s" % (name, show(best)) if name else "-"))
         lines.append("")
-    returned = [load for load in results.loads if load.name.startswith("burst")]
-    if returned:
-        lines += ["## Resident memory after a burst was freed, relative to the peak", "",
-                  "| load, moment | %s |" % " | ".join(results.allocators), "|---|%s" % ("---:|" * len(results.allocators))]
-        for load in returned:
-            for key, moment in (("rss_kib_at_once", "at once"), ("rss_kib_after_1_s", "after 1 s of sleep"),
-                                ("rss_kib_after_trim", "after malloc_trim(0)")):
-                shares = []
-                for allocator in results.allocators:
-                    value = results.median(load.name, allocator, key)
-                    full = results.median(load.name, allocator, "rss_kib_full")
-                    shares.append("-" if value is None or not full else "%.1f %%" % (100 * value / full))
-                if any(share != "-" for share in shares):
-                    lines.append("| %s, %s | %s |" % (load.name, moment, " | ".join(shares)))
+    rows = promises(results)
+    if rows:
+        lines += ["## Memory that comes back, edges, slowest calls", "",
+                  "| figure | aim | %s |" % " | ".join(results.allocators), "|---|---|%s" % ("---:|" * len(results.allocators))]
+        for row in rows:
+            lines.append("| %s | %s | %s |" % (row.title, row.aim,
+                                               " | ".join(row.show(row.values.get(name)) for name in results.allocators)))
         lines.append("")
     if results.failures:
         lines += ["## Not finished", ""]

@@ -8,11 +8,34 @@ GRID = "#dde1e6"
 INK = "#1f2933"
 FAINT = "#52606d"
 
-# Colours that stay apart for most kinds of colour blindness, and markers for whom that is not enough. hakmem's is its own.
+# Colours that stay apart for most kinds of colour blindness; for whom that is not enough every allocator has a shape and a
+# dash of its own, too. hakmem's colour and shape are nobody else's.
 HAKMEM_COLOUR = "#d1001f"
 COLOURS = ["#0072b2", "#009e73", "#e69f00", "#56b4e9", "#8a4fbf", "#6b4e16", "#5f6b76", "#c45a9c", "#00545c", "#93a800",
            "#f28e6b", "#222222"]
-MARKERS = ["circle", "square", "triangle", "cross"]
+# Shapes by outline in units of the size; 'ring' and 'disc' are circles.
+SHAPES = {
+    "disc": None,
+    "square": [(-.85, -.85), (.85, -.85), (.85, .85), (-.85, .85)],
+    "triangle": [(0, -1), (1, .9), (-1, .9)],
+    "down": [(0, 1), (1, -.9), (-1, -.9)],
+    "ring": None,
+    "bar": [(-1.2, -.45), (1.2, -.45), (1.2, .45), (-1.2, .45)],
+    "hourglass": [(-.9, -1), (.9, -1), (-.9, 1), (.9, 1)],
+    "left": [(-1, 0), (.9, -1), (.9, 1)],
+    "post": [(-.45, -1.2), (.45, -1.2), (.45, 1.2), (-.45, 1.2)],
+    "right": [(1, 0), (-.9, -1), (-.9, 1)],
+    "hexagon": [(-1.05, 0), (-.55, -.95), (.55, -.95), (1.05, 0), (.55, .95), (-.55, .95)],
+    "arch": [(-1, .9), (-1, -.9), (1, -.9), (1, .9), (.35, .9), (.35, -.2), (-.35, -.2), (-.35, .9)],
+    "diamond": [(0, -1.6), (1.6, 0), (0, 1.6), (-1.6, 0)],
+}
+MARKERS = [name for name in SHAPES if name != "diamond"]
+DASHES = ["", "7 3", "2 2", "10 3 2 3"]
+
+
+def darker(colour, share=0.62):
+    """For text, which is thin: light colours are hard to read on white."""
+    return "#" + "".join("%02x" % int(int(colour[at:at + 2], 16) * share) for at in (1, 3, 5))
 
 
 class Style:
@@ -23,28 +46,25 @@ class Style:
         others = [name for name in names if name != "hakmem"]
         self.colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(others)}
         self.markers = {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(others)}
-        self.colours["hakmem"] = HAKMEM_COLOUR
-        self.markers["hakmem"] = "diamond"
+        self.dashes = {name: DASHES[i % len(DASHES)] for i, name in enumerate(others)}
+        self.colours["hakmem"], self.markers["hakmem"], self.dashes["hakmem"] = HAKMEM_COLOUR, "diamond", ""
+
+    def ink(self, name):
+        """The colour of the allocator's name."""
+        return self.colours[name] if name == "hakmem" else darker(self.colours[name])
 
     def marker(self, name, x, y, title, size=4.5):
-        colour = self.colours[name]
+        colour, shape = self.colours[name], self.markers[name]
         tip = "<title>%s</title>" % html.escape(title)
-        shape = self.markers[name]
-        if shape == "diamond":
-            s = size * 1.6
-            return ("<path d='M%.1f %.1fl%.1f %.1fl%.1f %.1fl%.1f %.1fz' fill='%s' stroke='#fff'>%s</path>" %
-                    (x, y - s, s, s, -s, s, -s, -s, colour, tip))
-        if shape == "square":
-            return ("<rect x='%.1f' y='%.1f' width='%.1f' height='%.1f' fill='%s' fill-opacity='.85' stroke='#fff' "
-                    "stroke-width='.7'>%s</rect>" % (x - size * .85, y - size * .85, size * 1.7, size * 1.7, colour, tip))
-        if shape == "triangle":
-            return ("<path d='M%.1f %.1fl%.1f %.1fh%.1fz' fill='%s' fill-opacity='.85' stroke='#fff' stroke-width='.7'>%s"
-                    "</path>" % (x, y - size, size, size * 1.9, -2 * size, colour, tip))
-        if shape == "cross":
-            return ("<path d='M%.1f %.1fl%.1f %.1fm0 %.1fl%.1f %.1f' stroke='%s' stroke-width='2.4' fill='none'>%s</path>" %
-                    (x - size * .8, y - size * .8, size * 1.6, size * 1.6, -size * 1.6, -size * 1.6, size * 1.6, colour, tip))
-        return ("<circle cx='%.1f' cy='%.1f' r='%.1f' fill='%s' fill-opacity='.85' stroke='#fff' stroke-width='.7'>%s"
-                "</circle>" % (x, y, size, colour, tip))
+        if shape == "ring":
+            return ("<circle cx='%.1f' cy='%.1f' r='%.1f' fill='#fff' fill-opacity='.6' stroke='%s' stroke-width='2'>%s</circle>" %
+                    (x, y, size * .85, colour, tip))
+        if shape == "disc":
+            return ("<circle cx='%.1f' cy='%.1f' r='%.1f' fill='%s' fill-opacity='.85' stroke='#fff' stroke-width='.7'>%s"
+                    "</circle>" % (x, y, size, colour, tip))
+        outline = "L".join("%.1f %.1f" % (x + dx * size, y + dy * size) for dx, dy in SHAPES[shape])
+        return ("<path d='M%sz' fill='%s' fill-opacity='%s' stroke='#fff' stroke-width='.7'>%s</path>" %
+                (outline, colour, 1 if shape == "diamond" else .85, tip))
 
     def legend(self, names):
         """A line of HTML with the mark and name of each."""
@@ -56,7 +76,9 @@ class Style:
 
 
 def text(x, y, content, size=12, colour=INK, anchor="start", weight="normal"):
-    return ("<text x='%.1f' y='%.1f' font-size='%s' fill='%s' text-anchor='%s' font-weight='%s' %s>%s</text>" %
+    # A white rim keeps a name readable where it lies over a line.
+    return ("<text x='%.1f' y='%.1f' font-size='%s' fill='%s' text-anchor='%s' font-weight='%s' paint-order='stroke' "
+            "stroke='#fff' stroke-width='3' stroke-linejoin='round' %s>%s</text>" %
             (x, y, size, colour, anchor, weight, FONT, html.escape(content)))
 
 
@@ -66,7 +88,8 @@ def line(x1, y1, x2, y2, colour=GRID, width=1.0, dash=""):
 
 
 def frame(width, height, parts, label):
-    return ("<svg viewBox='0 0 %d %d' role='img' aria-label='%s' style='width:100%%;max-width:%dpx'>%s</svg>" %
+    return ("<div class='picture'><svg viewBox='0 0 %d %d' role='img' aria-label='%s' style='width:100%%;max-width:%dpx'>%s"
+            "</svg></div>" %
             (width, height, html.escape(label, quote=True), width, "".join(parts)))
 
 
@@ -122,8 +145,8 @@ def ratio_dots(style, rows, means, title, most=4.0):
 
     rows: (name, {allocator: ratio}, note). means: {allocator: ratio}, drawn as the first row.
     """
-    left, right, top, step = 130, 150, 34, 21
-    width = 1060
+    left, right, top, step = 130, 180, 34, 21
+    width = 1100
     least = 0.5
     height = top + step * (len(rows) + 2) + 30
     x = Scale(least, most, left, width - right, log=True)
@@ -135,6 +158,7 @@ def ratio_dots(style, rows, means, title, most=4.0):
         parts.append(text(x(tick), bottom + 15, "%g×" % tick, size=11, colour=FAINT, anchor="middle"))
     if any("hakmem" in ratios for _, ratios, _ in rows):
         parts.append(text(width - right + 22, top - 14, "hakmem", size=11, colour=HAKMEM_COLOUR, weight="bold"))
+    parts.append(text(width - 2, top - 14, "best peer", size=11, colour=FAINT, anchor="end"))
     entries = [("geometric mean", means, "")] + rows
     for number, (name, ratios, note) in enumerate(entries):
         y = top + step * (number + (0.5 if number == 0 else 1.0))
@@ -182,13 +206,13 @@ def scatter(style, points, title, x_title, y_title):
     parts.append(text((left + width - right) / 2, height - 12, x_title, size=12, colour=FAINT, anchor="middle"))
     parts.append("<g transform='rotate(-90)'>%s</g>" % text(-(top + height - bottom) / 2, 16, y_title, size=12, colour=FAINT,
                                                             anchor="middle"))
-    taken = [(x(a) - 8, y(b) - 8, x(a) + 8, y(b) + 8) for a, b in points.values()]
+    taken = [(x(a) - 9, y(b) - 9, x(a) + 9, y(b) + 9) for a, b in points.values()]
     for name in sorted(points, key=lambda each: each != "hakmem"):
         px, py = x(points[name][0]), y(points[name][1])
-        wide = 7.2 * len(name)
-        places = [(px + 11, py + 4), (px - 11 - wide, py + 4), (px - wide / 2, py - 12), (px - wide / 2, py + 20)]
-        places += [(px + 11, py + 4 + dy) for dy in (14, -14, 28, -28, 42, -42)]
-        places += [(px - 11 - wide, py + 4 + dy) for dy in (14, -14, 28, -28)]
+        wide = (10.4 if name == "hakmem" else 7.6) * len(name)
+        places = [(px + 13, py + 4), (px - 13 - wide, py + 4), (px - wide / 2, py - 13), (px - wide / 2, py + 22)]
+        places += [(px + 13, py + 4 + dy) for dy in (14, -14, 28, -28, 42, -42)]
+        places += [(px - 13 - wide, py + 4 + dy) for dy in (14, -14, 28, -28)]
         for lx, ly in places:
             box = (lx, ly - 11, lx + wide, ly + 3)
             inside = left < box[0] and box[2] < width and top < box[1] and box[3] < height - bottom
@@ -198,7 +222,7 @@ def scatter(style, points, title, x_title, y_title):
             lx, ly = places[0]
             box = (lx, ly - 11, lx + wide, ly + 3)
         taken.append(box)
-        parts.append(text(lx, ly, name, size=13, colour=style.colours[name], weight="bold" if name == "hakmem" else "normal"))
+        parts.append(text(lx, ly, name, size=13, colour=style.ink(name), weight="bold" if name == "hakmem" else "normal"))
     for name in sorted(points, key=lambda each: each == "hakmem"):
         px, py = points[name]
         parts.append(style.marker(name, x(px), y(py), "%s: time %.2f×, memory %.2f×" % (name, px, py), size=5.5))
@@ -208,7 +232,7 @@ def scatter(style, points, title, x_title, y_title):
 def lines(style, series, title, x_title, y_title, width=760, height=380, x_log=False, y_log=False, x_names=None,
           y_format="%g".__mod__, y_low=None):
     """series: {name: [(x, y)]}; every line carries its name at its end. x_names: {x: label} in place of round numbers."""
-    left, right, top, bottom = 74, 110, 16, 52
+    left, right, top, bottom = 74, 34 + 7.2 * max(max(len(name) for name in series), 10), 16, 52
     xs = [point[0] for points in series.values() for point in points]
     ys = [point[1] for points in series.values() for point in points]
     low = y_low if y_low is not None else min(ys) * 0.9
@@ -236,14 +260,15 @@ def lines(style, series, title, x_title, y_title, width=760, height=380, x_log=F
         points = sorted(series[name])
         ours = name == "hakmem"
         path = "M" + "L".join("%.1f %.1f" % (x(a), y(b)) for a, b in points)
-        parts.append("<path d='%s' fill='none' stroke='%s' stroke-width='%s' stroke-opacity='%s'><title>%s</title></path>" %
-                     (path, style.colours[name], 3 if ours else 1.7, 1 if ours else 0.85, html.escape(name)))
+        parts.append("<path d='%s' fill='none' stroke='%s' stroke-width='%s' stroke-opacity='%s'%s><title>%s</title></path>" %
+                     (path, style.colours[name], 3 if ours else 1.8, 1 if ours else 0.85,
+                      " stroke-dasharray='%s'" % style.dashes[name] if style.dashes[name] else "", html.escape(name)))
         if len(points) <= 24:
             for a, b in points:
                 where = x_names.get(a, "%g" % a) if x_names else "%g" % a
-                parts.append(style.marker(name, x(a), y(b), "%s, %s: %s" % (name, where, y_format(b)), size=2.6))
+                parts.append(style.marker(name, x(a), y(b), "%s, %s: %s" % (name, where, y_format(b)), size=3.4))
         parts.append(line(x(points[-1][0]) + 3, y(points[-1][1]), width - right + 14, label_y, colour=style.colours[name],
                           width=0.7))
-        parts.append(text(width - right + 17, label_y + 4, name, size=12, colour=style.colours[name],
+        parts.append(text(width - right + 17, label_y + 4, name, size=12, colour=style.ink(name),
                           weight="bold" if ours else "normal"))
     return frame(width, height, parts, title)

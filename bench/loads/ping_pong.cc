@@ -20,7 +20,8 @@
 
 ABSL_FLAG(int64_t, size, 0, "bytes of a block; 0 for 64 B, 1 KiB, 12 KiB, 100 KiB and 1.5 MiB in turn");
 ABSL_FLAG(int64_t, levels, 192, "levels from full to empty");
-ABSL_FLAG(int64_t, operations, 6000, "least number of mallocs and frees between two looks at the clock");
+ABSL_FLAG(int64_t, operations, 6000,
+          "mallocs and frees between two looks at the clock, or as many as a millisecond allows");
 
 namespace hakmem::bench {
 namespace {
@@ -35,6 +36,9 @@ constexpr char kUsage[] =
 // A level that looks dear is looked at again so often: what else runs on the machine comes and goes, an edge stays.
 constexpr int kSecondLooks = 12;
 constexpr double kSuspicious = 1.03;
+
+// Where each call takes microseconds, fewer of them are as good.
+constexpr double kMostNanoseconds = 1e6;
 
 // Blocks of one size, freed from the end.
 class Heap {
@@ -88,15 +92,18 @@ double Median(std::vector<double> values) {
 
 Result Sweep(size_t size, size_t piece, int64_t levels, uint64_t operations) {
   Result result;
-  const uint64_t rounds = operations / (2 * piece) + 1;
+  const double most_ticks = kMostNanoseconds / NanosecondsPerTick();
   Heap heap(size, piece * static_cast<size_t>(levels + 1));
   std::vector<std::pair<double, size_t>> costs;  // ticks, live blocks
   std::vector<double> ticks;
   costs.reserve(static_cast<size_t>(levels));
   ticks.reserve(static_cast<size_t>(levels));
   for (int64_t level = 0; level < levels; ++level) {
-    // Once for the change to this level itself, which may well cost something.
+    // Once for the change to this level itself, which may well cost something, and once more to see how long it takes.
     heap.BackAndForth(piece, 1);
+    const double ticks_a_round = heap.BackAndForth(piece, 1) * static_cast<double>(2 * piece);
+    const uint64_t rounds =
+        std::clamp<uint64_t>(static_cast<uint64_t>(most_ticks / ticks_a_round), 2, operations / (2 * piece) + 2);
     double cost = std::min(heap.BackAndForth(piece, rounds), heap.BackAndForth(piece, rounds));
     for (int look = 0; look < kSecondLooks && !ticks.empty() && cost > kSuspicious * Median(ticks); ++look) {
       cost = std::min(cost, heap.BackAndForth(piece, rounds));

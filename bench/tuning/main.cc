@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "bench/harness/flags.h"
@@ -14,15 +13,13 @@
 #include "bench/tuning/recording.h"
 #include "bench/tuning/sizes.h"
 
-ABSL_FLAG(std::string, sizes, "",
-          "folder that gets what each program asks for, as NAME.txt; written before the tables");
-
 namespace hakmem::bench {
 namespace {
 
 constexpr char kUsage[] =
-    "tune [flags] TRACE...\n\n"
-    "Compares classes, slabs and lists over traces made by bench/replay's convert. '*' marks what is in use, '>' what "
+    "tune RECORDING...\n\n"
+    "Compares classes, slabs and lists over recordings (HAKMEM_TRACE, or streams of testing/op_stream). '*' marks what "
+    "is in use, '>' what "
     "the figures recommend.";
 
 // A row of a table: a figure for each program, and their mean.
@@ -177,27 +174,15 @@ void CompareLists(const std::vector<Recording>& recordings) {
   for (size_t i = 0; i < rows.size(); ++i) PrintRow(rows[i], i == best, "%.0f");
 }
 
-void WriteSizes(const std::string& folder, const std::vector<Recording>& recordings) {
-  for (const Recording& recording : recordings) {
-    const std::string path = absl::StrCat(folder, "/", recording.name, ".txt");
-    std::FILE* file = std::fopen(path.c_str(), "we");
-    if (file == nullptr) UsageError(absl::StrCat("'", path, "' cannot be written"));
-    const std::string text = ToText(CountSizes(recording));
-    const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
-    if (std::fclose(file) != 0 || !written) UsageError(absl::StrCat("'", path, "' cannot be written"));
-  }
-}
-
 int Main(int argc, char** argv) {
   const std::vector<std::string> paths = ParseFlags(kUsage, argc, argv);
-  if (paths.empty()) UsageError("no trace is named");
+  if (paths.empty()) UsageError("no recording is named");
   std::vector<Recording> recordings;
   for (const std::string& path : paths) {
     std::string fault;
     recordings.emplace_back();
     if (!ReadRecording(path, &recordings.back(), &fault)) UsageError(fault);
   }
-  if (const std::string folder = absl::GetFlag(FLAGS_sizes); !folder.empty()) WriteSizes(folder, recordings);
   CompareTables(recordings);
   CompareSlabs(recordings);
   CompareLists(recordings);

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "testing/op_stream/op_stream.h"
+
 namespace hakmem::bench {
 
 // A block begins or ends. A block that is resized ends and begins anew.
@@ -21,7 +23,10 @@ struct Recording {
   std::vector<Use> uses;
 };
 
-// Reads a trace of bench/replay. False, with the reason in `fault`, when it cannot be read or is none.
+// The blocks of a stream, of all its threads in the order in which it stands.
+Recording FromStream(const std::string& name, const op_stream::Stream& stream);
+
+// Reads a recording in whatever form it was kept. False, with the reason in `fault`, when it cannot be read.
 bool ReadRecording(const std::string& path, Recording* recording, std::string* fault);
 
 }  // namespace hakmem::bench

@@ -23,11 +23,6 @@ struct Sizes {
 
 Sizes CountSizes(const Recording& recording);
 
-// Lines "size blocks alive" below a line "program NAME". Rows that matter least, a thousandth of all bytes over time
-// together, are left out.
-std::string ToText(const Sizes& sizes);
-bool FromText(const std::string& text, Sizes* sizes, std::string* fault);
-
 // Bytes wasted inside blocks as a share of all bytes in blocks, each weighed by the time that it is alive. Blocks above
 // the last class are left out: they are the large allocator's.
 double InnerWaste(const Sizes& sizes, const ClassTable& table);

@@ -1,23 +1,31 @@
 // The tuning tool on traces small enough to count by hand; and what the allocator's sources say about their figures.
 #include <algorithm>
-#include <cstdio>
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "bench/replay/trace.h"
 #include "bench/tuning/class_table.h"
 #include "bench/tuning/list_simulation.h"
 #include "bench/tuning/recording.h"
 #include "bench/tuning/sizes.h"
 #include "gtest/gtest.h"
 #include "hakmem/superslab/size_classes.h"
+#include "testing/op_stream/op_stream.h"
 
 namespace hakmem::bench {
 namespace {
+
+using op_stream::OpKind;
+
+std::vector<std::pair<uint32_t, uint32_t>> UsesOf(const Recording& recording) {
+  std::vector<std::pair<uint32_t, uint32_t>> uses;
+  for (const Use& use : recording.uses) uses.emplace_back(use.slot, use.size);
+  return uses;
+}
 
 std::string Contents(const std::string& path) {
   std::ifstream file(path);
@@ -27,40 +35,34 @@ std::string Contents(const std::string& path) {
   return text.str();
 }
 
-std::string WriteTrace(uint64_t magic, uint32_t slots, const std::vector<Event>& events) {
-  const std::string path = absl::StrCat(testing::TempDir(), "/trace-test");
-  std::FILE* file = std::fopen(path.c_str(), "we");
-  const TraceHeader header{magic, events.size(), slots};
-  std::fwrite(&header, sizeof(header), 1, file);
-  std::fwrite(events.data(), sizeof(Event), events.size(), file);
-  std::fclose(file);
-  return path;
+TEST(Recording, ResizingEndsABlockAndBeginsOne) {
+  op_stream::Stream stream;
+  stream.ops = {{OpKind::kMalloc, 0, {0, 10}}, {OpKind::kCalloc, 0, {1, 20, 3}}, {OpKind::kRealloc, 0, {0, 30}},
+                {OpKind::kFree, 0, {1}},       {OpKind::kFree, 0, {1}},          {OpKind::kUsableSize, 0, {0}},
+                {OpKind::kFreeSized, 0, {0}}};
+  const Recording recording = FromStream("r", stream);
+  EXPECT_EQ(UsesOf(recording), (std::vector<std::pair<uint32_t, uint32_t>>{
+                                   {0, 10}, {1, 60}, {0, Use::kEnd}, {0, 30}, {1, Use::kEnd}, {0, Use::kEnd}}));
+  EXPECT_EQ(recording.slots, 2u);
 }
 
-Event Make(Op op, uint32_t slot, uint32_t size) { return {static_cast<uint32_t>(op), 0, slot, size}; }
-
-TEST(Recording, ResizingEndsABlockAndBeginsOne) {
-  const std::string path = WriteTrace(TraceHeader::kMagic, 2,
-                                      {Make(Op::kMalloc, 0, 10), Make(Op::kCalloc, 1, 20), Make(Op::kRealloc, 0, 30),
-                                       Make(Op::kFree, 1, 0), Make(Op::kFree, 1, 0)});
-  Recording recording;
-  std::string fault;
-  ASSERT_TRUE(ReadRecording(path, &recording, &fault)) << fault;
-  EXPECT_EQ(recording.name, "test");
-  std::vector<std::pair<uint32_t, uint32_t>> uses;
-  for (const Use& use : recording.uses) uses.emplace_back(use.slot, use.size);
-  EXPECT_EQ(uses,
-            (std::vector<std::pair<uint32_t, uint32_t>>{{0, 10}, {1, 20}, {0, Use::kEnd}, {0, 30}, {1, Use::kEnd}}));
+TEST(Recording, ABlockHandedOverLivesOn) {
+  op_stream::Stream stream;
+  stream.header.threads = 2;
+  stream.ops = {{OpKind::kMalloc, 0, {0, 10}},
+                {OpKind::kHand, 0, {0, 1, 0}},
+                {OpKind::kMalloc, 0, {0, 11}},
+                {OpKind::kFree, 1, {0}}};
+  EXPECT_EQ(UsesOf(FromStream("r", stream)),
+            (std::vector<std::pair<uint32_t, uint32_t>>{{0, 10}, {1, 11}, {0, Use::kEnd}}));
 }
 
 TEST(Recording, RefusesWhatIsNone) {
   Recording recording;
   std::string fault;
   EXPECT_FALSE(ReadRecording("/no/where", &recording, &fault));
-  EXPECT_FALSE(ReadRecording(WriteTrace(1, 1, {}), &recording, &fault));
-  EXPECT_NE(fault.find("no trace"), std::string::npos);
-  EXPECT_FALSE(ReadRecording(WriteTrace(TraceHeader::kMagic, 1, {Make(Op::kMalloc, 5, 1)}), &recording, &fault));
-  EXPECT_FALSE(ReadRecording(WriteTrace(TraceHeader::kMagic, 1, {{7, 0, 0, 0}}), &recording, &fault));
+  EXPECT_NE(fault, "");
+  EXPECT_FALSE(ReadRecording("hakmem/tiny/heap.h", &recording, &fault));
 }
 
 TEST(ClassTable, TheAllocatorsOwnIsOneOfThoseCompared) {
@@ -97,19 +99,6 @@ TEST(Sizes, WasteIsWeighedByTime) {
   EXPECT_EQ(sizes.by_size.at(17).alive, 3u);
   EXPECT_EQ(sizes.by_size.at(16).alive, 1u);
   EXPECT_DOUBLE_EQ(InnerWaste(sizes, ClassTable::InUse()), 45.0 / 112);
-}
-
-TEST(Sizes, TextKeepsThem) {
-  Sizes sizes{"perl", {{16, {3, 1000}}, {40, {1, 500}}, {1, {9, 1}}}};
-  const std::string text = ToText(sizes);
-  EXPECT_EQ(text, "program perl\n16 3 1000\n40 1 500\n") << "one byte for one call is less than a thousandth";
-  Sizes back;
-  std::string fault;
-  ASSERT_TRUE(FromText(text, &back, &fault));
-  EXPECT_EQ(back.name, "perl");
-  EXPECT_EQ(back.by_size.at(40).alive, 500u);
-  EXPECT_FALSE(FromText("16 3 1000\n", &back, &fault));
-  EXPECT_FALSE(FromText("program perl\n16 3\n", &back, &fault));
 }
 
 // `count` blocks of `size` bytes, then all freed, `times` times.
@@ -185,11 +174,11 @@ TEST(Sources, TheClassTableCarriesItsWaste) {
   std::string programs;
   double sum = 0;
   int count = 0;
-  for (const char* name : {"gcc", "git", "lua5.4", "perl", "python3", "sqlite3"}) {
-    Sizes sizes;
+  for (const char* name : {"cc1plus", "python3", "sqlite3"}) {
+    Recording recording;
     std::string fault;
-    ASSERT_TRUE(FromText(Contents(absl::StrCat("bench/tuning/sizes/", name, ".txt")), &sizes, &fault)) << fault;
-    const double waste = 100 * InnerWaste(sizes, table);
+    ASSERT_TRUE(ReadRecording(absl::StrCat("bench/recordings/", name, ".hkos"), &recording, &fault)) << fault;
+    const double waste = 100 * InnerWaste(CountSizes(recording), table);
     absl::StrAppend(&programs, "//   ", name, std::string(8 - std::string(name).size(), ' '),
                     absl::StrFormat("%5.1f\n", waste));
     sum += waste;
