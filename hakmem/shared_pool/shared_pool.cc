@@ -147,6 +147,12 @@ Superslab* PopOldest(size_t keep, uint64_t before_ms) {
   return oldest;
 }
 
+void GiveSpare(Superslab* superslab) {
+  LockHolder hold(lock);
+  superslab->lru_next = spare;
+  spare = superslab;
+}
+
 // An idle superslab that nobody can reach any more goes to the page arena, its metadata to the spares.
 void Dissolve(Superslab* superslab) {
   address_map::Remove(superslab->base, 1);
@@ -156,9 +162,7 @@ void Dissolve(Superslab* superslab) {
   HAK_LOG(kDebug, "superslab given up at ", AsHex(superslab->base));
   arena::Release(superslab->base, 1);
   superslabs_now.fetch_sub(1, std::memory_order_relaxed);  // a count
-  LockHolder hold(lock);
-  superslab->lru_next = spare;
-  spare = superslab;
+  GiveSpare(superslab);
 }
 
 // Puts a superslab without active slots into the LRU, unless somebody takes a slot of it meanwhile.
@@ -176,6 +180,39 @@ void TryIdle(Superslab& superslab) {
   while (Superslab* oldest = PopOldest(kLruBytes, 0)) Dissolve(oldest);
 }
 
+// What metadata consists of besides the superslab itself, and its number; each once for all its lives. False without
+// memory: what there is then stays.
+bool Complete(Superslab& superslab) {
+  if ((kTrackBlocks || ring::On()) && superslab.live_bits == nullptr) {
+    superslab.live_bits =
+        static_cast<std::atomic<uint64_t>*>(gate::AllocateMetadata(kLiveWords * sizeof(std::atomic<uint64_t>), 64));
+    if (superslab.live_bits == nullptr) return false;
+  }
+  if (kGuardBuild && superslab.asked_sizes == nullptr) {
+    superslab.asked_sizes = static_cast<std::atomic<uint32_t>*>(
+        gate::AllocateMetadata(kSuperslabSize / kMinBlock * sizeof(std::atomic<uint32_t>), 64));
+    if (superslab.asked_sizes == nullptr) return false;
+  }
+  return registry.At(superslab.number) == &superslab || registry.Add(&superslab);
+}
+
+// Metadata for a superslab, a spare one first; nullptr without memory.
+Superslab* TakeMetadata() {
+  Superslab* superslab;
+  {
+    LockHolder hold(lock);
+    superslab = spare;
+    if (superslab != nullptr) spare = superslab->lru_next;
+  }
+  if (superslab == nullptr) {
+    superslab = static_cast<Superslab*>(gate::AllocateMetadata(sizeof(Superslab), alignof(Superslab)));
+    if (superslab == nullptr) return nullptr;
+  }
+  if (Complete(*superslab)) return superslab;
+  GiveSpare(superslab);
+  return nullptr;
+}
+
 // A superslab whose slots nobody else can take yet; nullptr without memory.
 Superslab* NewSuperslab(bool dense) {
   {
@@ -188,37 +225,17 @@ Superslab* NewSuperslab(bool dense) {
   }
   char* base = static_cast<char*>(arena::Acquire(1, kSuperslabSize));
   if (base == nullptr) return nullptr;
-  Superslab* superslab;
-  {
-    LockHolder hold(lock);
-    superslab = spare;
-    if (superslab != nullptr) spare = superslab->lru_next;
-  }
+  Superslab* superslab = TakeMetadata();
   if (superslab == nullptr) {
-    superslab = static_cast<Superslab*>(gate::AllocateMetadata(sizeof(Superslab), alignof(Superslab)));
-    const bool track = kTrackBlocks || ring::On();
-    if (superslab != nullptr && track) {
-      superslab->live_bits =
-          static_cast<std::atomic<uint64_t>*>(gate::AllocateMetadata(kLiveWords * sizeof(std::atomic<uint64_t>), 64));
-    }
-    if (superslab != nullptr && kGuardBuild) {
-      superslab->asked_sizes = static_cast<std::atomic<uint32_t>*>(
-          gate::AllocateMetadata(kSuperslabSize / kMinBlock * sizeof(std::atomic<uint32_t>), 64));
-    }
-    if (superslab == nullptr || (track && superslab->live_bits == nullptr) ||
-        (kGuardBuild && superslab->asked_sizes == nullptr) || !registry.Add(superslab)) {
-      arena::Release(base, 1);
-      return nullptr;
-    }
+    arena::Release(base, 1);
+    return nullptr;
   }
   Poison(base, kSuperslabSize);
   const bool dirty = arena::IsDirty(base, 0);
   superslab->Prepare(base, dirty);
   if (!address_map::Enter(superslab, 1)) {
     arena::Release(base, 1);
-    LockHolder hold(lock);
-    superslab->lru_next = spare;
-    spare = superslab;
+    GiveSpare(superslab);
     return nullptr;
   }
   if (dirty) g_idle.AddIdle(kSuperslabSize, os::NowMs());

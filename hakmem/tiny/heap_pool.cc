@@ -20,6 +20,8 @@ constinit Heap* pooled HAK_GUARDED_BY(lock) = nullptr;
 // Memory for heaps that were not made yet.
 constinit Heap* unmade HAK_GUARDED_BY(lock) = nullptr;
 constinit Heap* unmade_end HAK_GUARDED_BY(lock) = nullptr;
+// Heaps whose making failed for want of memory, with what they have got so far.
+constinit Heap* half_made HAK_GUARDED_BY(lock) = nullptr;
 
 void Link(Heap* heap) HAK_REQUIRES(lock) {
   heap->pool_prev = nullptr;
@@ -63,6 +65,10 @@ Heap* AllocateHeap() {
   constexpr size_t kAtOnce = 32;
   {
     LockHolder hold(lock);
+    if (Heap* heap = half_made; heap != nullptr) {
+      half_made = heap->pool_next;
+      return heap;
+    }
     if (unmade != unmade_end) return unmade++;
   }
   Heap* heaps = static_cast<Heap*>(gate::AllocateMetadata(kAtOnce * sizeof(Heap), alignof(Heap)));
@@ -74,19 +80,29 @@ Heap* AllocateHeap() {
   return heaps;
 }
 
+// The next id, with an entry for it; kNoHeap without memory.
+HeapId TakeId() {
+  HeapId last = last_id.load(std::memory_order_relaxed);  // a number; the entry's store publishes the heap
+  do {
+    // The entry first: an id that was taken is not given back.
+    if (last == kMaxHeapId || EntryOf(last + 1, true) == nullptr) return kNoHeap;
+  } while (!last_id.compare_exchange_weak(last, last + 1, std::memory_order_relaxed));  // as above
+  return last + 1;
+}
+
 Heap* Make() {
   Heap* heap = AllocateHeap();
   if (heap == nullptr) return nullptr;
   // On pages of its own, which most threads hardly touch.
-  heap->rest = static_cast<HeapRest*>(gate::AllocateMetadata(sizeof(HeapRest), 4096));
-  if (heap->rest == nullptr) return nullptr;
-  HeapId id = last_id.load(std::memory_order_relaxed);  // a number; the entry's store publishes the heap
-  do {
-    if (id == kMaxHeapId) return nullptr;
-  } while (!last_id.compare_exchange_weak(id, id + 1, std::memory_order_relaxed));  // as above
-  ++id;
-  std::atomic<Heap*>* entry = EntryOf(id, true);
-  if (entry == nullptr) return nullptr;
+  if (heap->rest == nullptr) heap->rest = static_cast<HeapRest*>(gate::AllocateMetadata(sizeof(HeapRest), 4096));
+  const HeapId id = heap->rest == nullptr ? kNoHeap : TakeId();
+  if (id == kNoHeap) {
+    LockHolder hold(lock);
+    heap->pool_next = half_made;
+    half_made = heap;
+    return nullptr;
+  }
+  std::atomic<Heap*>* entry = EntryOf(id, false);
   uint32_t step_tag = TagOf(&heap->free_steps[0]);
   const uint32_t wide_tag = TagOf(&heap->rest->free[0]);
   if (wide_tag == 0) step_tag = 0;

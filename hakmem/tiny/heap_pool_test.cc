@@ -133,5 +133,38 @@ TEST_F(HeapPoolTest, AChildPoolsTheHeapsOfThreadsThatAreGone) {
   heap_pool::Release(quiet);
 }
 
+#if !defined(HAKMEM_BUILD_RELEASE)
+TEST_F(HeapPoolTest, WhatWasTakenBeforeMemoryRanOutIsNotLost) {
+  const auto last_id = [] {
+    HeapId last = kNoHeap;
+    heap_pool::ForEach(
+        [](Heap& heap, void* id) { *static_cast<HeapId*>(id) = std::max(*static_cast<HeapId*>(id), heap.who.id); },
+        &last);
+    return last;
+  };
+  std::vector<Heap*> heaps;
+  uint64_t metadata = 0;
+  {
+    test::FailingCalls failing(os::Call::kMap, ENOMEM);
+    while (Heap* heap = heap_pool::Acquire()) heaps.push_back(heap);
+    // Many more attempts use up nothing of what is left.
+    while (gate::AllocateMetadata(64, 64) != nullptr) {
+    }
+    for (int i = 0; i < 200; ++i) EXPECT_EQ(heap_pool::Acquire(), nullptr);
+  }
+  const HeapId last = last_id();
+  // One chunk has room for heaps that were begun; each gets the next id.
+  metadata = gate::GetAccount().metadata;
+  for (HeapId i = 1; i <= 8; ++i) {
+    Heap* const heap = heap_pool::Acquire();
+    ASSERT_NE(heap, nullptr);
+    EXPECT_EQ(heap->who.id, last + i);
+    heaps.push_back(heap);
+  }
+  EXPECT_LE(gate::GetAccount().metadata - metadata, size_t{256} << 10);
+  for (Heap* heap : heaps) heap_pool::Release(heap);
+}
+#endif
+
 }  // namespace
 }  // namespace hakmem::tiny

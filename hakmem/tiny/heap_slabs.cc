@@ -37,13 +37,11 @@ Slab*& ListOf(Heap& heap, SlabPlace place, unsigned size_class) {
   }
 }
 
-// Posts a slab that nobody owns any more and that has blocks. It may be claimed, even retired, before it arrives there:
-// whoever takes it has to claim it.
-void Post(Slab& slab, unsigned size_class) {
-  if (!mailboxes[size_class].Post(&slab)) board.Post(size_class, &slab.adoption());
-}
-
 }  // namespace
+
+void Post(Slab& slab) {
+  if (!mailboxes[slab.size_class()].Post(&slab)) board.Post(&slab.adoption(), [&slab] { return slab.size_class(); });
+}
 
 void Unplace(Heap& heap, const OwnedSlab& owned) {
   Slab& slab = owned.slab();
@@ -109,14 +107,13 @@ void Settle(Heap& heap, OwnedSlab owned) {
 
 void ReleaseOrPlace(Heap& heap, OwnedSlab owned) {
   Slab& slab = owned.slab();
-  const unsigned c = slab.size_class();
   const bool has_blocks = HasFreed(owned) || owned.HasUncarved();
   Unplace(heap, owned);
   if (!owned.Release()) {
     Place(heap, owned);
     return;
   }
-  if (has_blocks) Post(slab, c);
+  if (has_blocks) Post(slab);
 }
 
 Slab* TakeFromMailbox(unsigned size_class) { return mailboxes[size_class].Take(); }

@@ -27,6 +27,10 @@ void Settle(Heap& heap, OwnedSlab owned);
 // Gives up ownership, if that can be done now, and makes the slab known to those who look for blocks.
 void ReleaseOrPlace(Heap& heap, OwnedSlab owned);
 
+// Makes a slab that nobody owns, and that has blocks, known to those who look for some. It may be claimed, even
+// retired, meanwhile: whoever finds it has to claim it.
+void Post(Slab& slab);
+
 // Calls `visit(owned)` for every slab that the heap owns; it may unplace, retire or release the slab.
 template <class Visit>
 void ForEachOwned(Heap& heap, Visit visit) {

@@ -68,7 +68,12 @@ void PushWithoutHeap(Slab& slab, const Chain& chain) {
   HeapId notify = kNoHeap;
   // The slab is not claimed: the claimant is nobody.
   if (OwnedSlab::PushRemote(slab, chain, Claimant{kNoHeap, 0, 0}, &notify)) HAK_CHECK(false);
-  if (notify != kNoHeap) Notify(notify, slab);
+  if (notify != kNoHeap) {
+    Notify(notify, slab);
+  } else if (slab.owner() == kNoHeap) {
+    // Nobody looks after it: else these blocks would wait until somebody comes by.
+    Post(slab);
+  }
 }
 
 void FlushOutbox(Heap& heap) {

@@ -9,7 +9,8 @@ namespace hakmem::tiny {
 // Adds a block of a slab that this heap does not own. What waits is bounded by number and bytes.
 void AddToOutbox(Heap& heap, Slab& slab, Block* block);
 
-// Pushes a chain of a slab on behalf of a thread that could not get a heap: nothing is claimed.
+// Pushes a chain of a slab on behalf of a thread that could not get a heap: nothing is claimed, but a slab that nobody
+// owns is made known to those who look for blocks.
 void PushWithoutHeap(Slab& slab, const Chain& chain);
 
 // Pushes everything that waits.

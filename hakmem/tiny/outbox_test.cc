@@ -128,5 +128,30 @@ TEST_F(OutboxTest, RefillAndTheEndOfAThreadSendWhatWaits) {
   owner.Free(full.out);
 }
 
+// Freed by a thread that could not get a heap, into a slab that nobody owns: whoever needs blocks finds them.
+TEST_F(OutboxTest, WhatIsFreedWithoutAHeapIsFoundAgain) {
+  TestHeap owner;
+  TestHeap me;
+  const unsigned c = ClassOfSize(2000);
+  FullSlab full = MakeFull(owner, c);
+  Chain owned;
+  owned.PushFront(full.TakeOut());
+  PushWithoutHeap(*full.slab, owned);
+  EXPECT_FALSE(owner->inbox.IsEmpty()) << "its owner is told";
+  owner.End();
+  Block* const first = me.Refill(c);
+  EXPECT_EQ(address_map::SlabOf(first), full.slab);
+  full.out.push_back(first);
+  ReleaseOrPlace(*me, me.Own(*full.slab));  // without blocks: not posted
+  Chain unowned;
+  unowned.PushFront(full.TakeOut());
+  PushWithoutHeap(*full.slab, unowned);
+  EXPECT_EQ(full.slab->owner(), kNoHeap);
+  Block* const block = me.Refill(c);
+  EXPECT_EQ(address_map::SlabOf(block), full.slab);
+  me.Free(full.out);
+  me.Free(block);
+}
+
 }  // namespace
 }  // namespace hakmem::tiny

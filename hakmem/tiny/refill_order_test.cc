@@ -191,5 +191,38 @@ TEST_F(RefillOrderTest, ASlabOfAnotherClassIsNotUsed) {
   me.Free({block, found, out});
 }
 
+// Listed under a class that it had formerly, a slab is found under the one that it has.
+TEST_F(RefillOrderTest, AnEntryOfAFormerLifeDoesNotHideASlab) {
+  TestHeap me;
+  TestHeap other;
+  const unsigned other_class = ClassOfSize(5000);
+  // The mailboxes of both classes are taken, so that the board is used.
+  FullSlab boxed[2] = {MakeFull(other, kClass), MakeFull(other, other_class)};
+  FullSlab listed = MakeFull(other, kClass);
+  for (FullSlab* full : {&boxed[0], &boxed[1], &listed}) {
+    PutHome(other, *full);
+    ReleaseOrPlace(*other, other.Own(*full->slab));
+  }
+  Slab* const slab = listed.slab;
+  {
+    OwnedSlab owned = other.Own(*slab);
+    Chain chain;
+    for (Block* block : listed.out) chain.PushFront(block);
+    owned.Push(chain);
+    Settle(*other, std::move(owned));
+  }
+  std::optional<OwnedSlab> again = pool::Acquire(other->pool_cache, other->who, other_class);
+  ASSERT_EQ(&again->slab(), slab);
+  bool clean;
+  Block* const out = again->Carve(1, &clean).first;
+  ReleaseOrPlace(*other, std::move(*again));
+
+  const std::vector<Block*> blocks = {me.Refill(other_class), me.Refill(other_class)};
+  EXPECT_EQ(SlabOf(blocks[0]), boxed[1].slab);
+  EXPECT_EQ(SlabOf(blocks[1]), slab);
+  me.Free({out, blocks[0], blocks[1]});
+  for (FullSlab& full : boxed) me.Free(full.out);
+}
+
 }  // namespace
 }  // namespace hakmem::tiny

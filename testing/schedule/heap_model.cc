@@ -157,10 +157,12 @@ ModelBlock* World::Refill(ModelHeap& heap, Source source) {
 }
 
 void World::PostOnBoard(ModelSlab& slab) {
-  if (!slab.listed.Enter()) return;
   board_lock_.Acquire();
-  slab.board_next = board_;
-  board_ = &slab;
+  if (!slab.on_board) {
+    slab.on_board = true;
+    slab.board_next = board_;
+    board_ = &slab;
+  }
   board_lock_.Release();
 }
 
@@ -169,7 +171,7 @@ ModelSlab* World::TakeFromBoard() {
   ModelSlab* slab = board_;
   if (slab != nullptr) {
     board_ = slab->board_next;
-    slab->listed.Leave();
+    slab->on_board = false;
   }
   board_lock_.Release();
   return slab;

@@ -55,7 +55,7 @@ struct ModelSlab {
   Plain<int> looked{0, "what a slab's owner saw"};  // remotely freed blocks when the owner last looked
   // Links.
   Plain<ModelSlab*> inbox_next{nullptr, "the link in the inbox"};
-  BasicListedFlag<Atomic> listed;
+  Plain<bool> on_board{false, "the mark of the board"};
   Plain<ModelSlab*> board_next{nullptr, "the link on the board"};
   BasicListedFlag<Atomic> in_empty_list;
   OwnLink<ModelSlab*> empty_next;
