@@ -14,6 +14,7 @@
 namespace hakmem {
 
 constinit uintptr_t g_window_base = kNoWindow;
+constinit uintptr_t g_map_base = kNoWindow;
 
 namespace gate {
 namespace {
@@ -116,15 +117,19 @@ bool MovePieces(void* from, size_t old_size, void* to, size_t new_size) {
 }  // namespace
 
 void OpenWindow(bool allowed) {
-  if (!allowed) return;
-  const uintptr_t base = FindWindowBase();
+  const uintptr_t base = allowed ? FindWindowBase() : kNoWindow;
   if (base == kNoWindow) {
     HAK_LOG(kWarning, "no window: free takes a slower path");
+    // Never written to: its pages, where they are read, are the kernel's page of zeroes.
+    if (void* empty = os::Map(nullptr, kAddressMapSize, false, false).ptr; empty != nullptr) {
+      g_map_base = reinterpret_cast<uintptr_t>(empty);
+    }
     return;
   }
   HAK_LOG(kInfo, "window at ", Hex{base});
   metadata_frontier.store(base + kAddressMapSize, std::memory_order_relaxed);  // no second thread yet
   g_window_base = base;
+  g_map_base = base;
 }
 
 Outcome Commit(void* address, size_t size) {

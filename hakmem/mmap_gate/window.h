@@ -37,11 +37,16 @@ inline constexpr uint32_t kWindowSuperslabs = kWindowSize / kSuperslabSize;
 inline constexpr uint32_t kFirstSuperslab = kFrontSize / kSuperslabSize;
 inline constexpr size_t kAddressMapSize = kWindowSlabs * sizeof(uint32_t);
 
-// Without a window: an address that no pointer of a program is near, so that every pointer fails the bound check.
+// Without a window: an address that no pointer of a program is near.
 inline constexpr uintptr_t kNoWindow = 0x8001'0000'0000'0000;
 
-// Base of the window. Constant once the first allocation is served. free() reads it first.
+// Base of the window. Constant once the first allocation is served.
 extern uintptr_t g_window_base HAK_HIDDEN;
+// Base of the address map, which free() reads first: that of the window. Without a window it is that of an empty map,
+// in which free() finds, for whatever pointer passes the bound check, a list that is in nobody's use; where memory for
+// that cannot be had either, kNoWindow, where every pointer that a program can have come by honestly fails the bound
+// check.
+extern uintptr_t g_map_base HAK_HIDDEN;
 
 inline bool HasWindow() { return g_window_base != kNoWindow; }
 HAK_ALWAYS_INLINE size_t WindowOffset(const void* p) { return reinterpret_cast<uintptr_t>(p) - g_window_base; }

@@ -37,9 +37,10 @@ HAK_ALWAYS_INLINE void CountUp(FreeList* list) {
 }
 
 // Finds in the address map the list to which a block at `p` goes, were it the calling thread's. What stands at other
-// addresses of the window gives a list that is in nobody's use. False for addresses outside of the window.
+// addresses of the window gives a list that is in nobody's use; so does everything in an empty map (window.h). False
+// for addresses outside of the window.
 HAK_ALWAYS_INLINE bool FindList(const void* p, FreeList** list) {
-  const uintptr_t base = g_window_base;
+  const uintptr_t base = g_map_base;
   size_t piece = (reinterpret_cast<uintptr_t>(p) - base) >> kSlabShift;
   HAK_OPAQUE(piece);
   if (HAK_UNLIKELY(piece >= kWindowSlabs)) return false;  // a foreign pointer: nothing behind it is read

@@ -72,6 +72,8 @@ void FreeOfData() { Free(g_in_data); }
 void FreeOfCode() { Free(reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(&FreeOfData))); }
 void FreeOfNullPage() { Free(At(8)); }
 void FreeOfNonCanonical() { Free(At(0x8000000000001000)); }
+// Where the bound check of a process without a window ends.
+void FreeOfNonCanonicalFar() { Free(At(0x8001000000001000)); }
 void FreeOfLastByte() { Free(At(~uintptr_t{0})); }
 void FreeOfMisaligned() { Free(reinterpret_cast<char*>(g_in_data) + 3); }
 void FreeOfMapping() { Free(mmap(nullptr, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)); }
@@ -149,6 +151,11 @@ void DoubleFreeLater() {
   hak_free(q);
   Free(p);
 }
+// Without a bit for each block it is found when the thread's lists go back to their slabs.
+void DoubleFreeThenTrim() {
+  DoubleFreeLater();
+  hak_trim(0);
+}
 void DoubleFreeByTwoThreads() {
   char* p = Make(64);
   std::thread([p] { hak_free(p); }).join();
@@ -218,6 +225,7 @@ constexpr Case kCases[] = {
     CASE(FreeOfCode),
     CASE(FreeOfNullPage),
     CASE(FreeOfNonCanonical),
+    CASE(FreeOfNonCanonicalFar),
     CASE(FreeOfLastByte),
     CASE(FreeOfMisaligned),
     CASE(FreeOfMapping),
@@ -238,6 +246,7 @@ constexpr Case kCases[] = {
     CASE(DoubleFreeOfLarge),
     CASE(DoubleFreeOfHuge),
     CASE(DoubleFreeLater),
+    CASE(DoubleFreeThenTrim),
     CASE(DoubleFreeByTwoThreads),
     CASE(ReallocAfterFree),
     CASE(FreeAfterSlabIsGone),

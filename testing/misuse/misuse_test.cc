@@ -40,6 +40,7 @@ const Case kCases[] = {
     {"FreeOfCode", "free", kForeign, true},
     {"FreeOfNullPage", "free", kForeign, true},
     {"FreeOfNonCanonical", "free", kForeign, true},
+    {"FreeOfNonCanonicalFar", "free", kForeign, true},
     {"FreeOfLastByte", "free", kForeign, true},
     {"FreeOfMisaligned", "free", kForeign, true},
     {"FreeOfMapping", "free", kForeign, true},
@@ -61,6 +62,7 @@ const Case kCases[] = {
     // Its address is nobody's by then.
     {"DoubleFreeOfHuge", "free", kForeign, true},
     {"DoubleFreeLater", "free", kDouble, false, true},
+    {"DoubleFreeThenTrim", "free", kDouble},
     {"DoubleFreeByTwoThreads", "free", kDouble, false, true},
     {"ReallocAfterFree", "realloc", kDouble, false, true},
     {"FreeAfterSlabIsGone", "free", kDouble},
@@ -84,13 +86,14 @@ struct Outcome {
   std::string err;
 };
 
-Outcome Run(const char* name, const char* on_error) {
+Outcome RunProgram(const char* name, const char* on_error, const char* window = "1") {
   const std::string out = testing::TempDir() + "/out";
   const std::string err = testing::TempDir() + "/err";
   const pid_t pid = fork();
   if (pid == 0) {
     alarm(60);
     setenv("HAKMEM_ON_ERROR", on_error, 1);
+    setenv("HAKMEM_WINDOW", window, 1);
     unsetenv("HAKMEM_REPORT");
     if (freopen(out.c_str(), "w", stdout) == nullptr || freopen(err.c_str(), "w", stderr) == nullptr) _exit(126);
     execl(g_program.c_str(), g_program.c_str(), name, nullptr);
@@ -118,13 +121,13 @@ void CheckMessage(const Case& one, const Outcome& outcome) {
 }
 
 void CheckAborts(const Case& one, const char* on_error) {
-  const Outcome outcome = Run(one.name, on_error);
+  const Outcome outcome = RunProgram(one.name, on_error);
   CheckMessage(one, outcome);
   EXPECT_TRUE(WIFSIGNALED(outcome.status) && WTERMSIG(outcome.status) == SIGABRT) << outcome.status << outcome.err;
 }
 
 void CheckGoesOn(const Case& one, const char* on_error) {
-  const Outcome outcome = Run(one.name, on_error);
+  const Outcome outcome = RunProgram(one.name, on_error);
   CheckMessage(one, outcome);
   EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
   EXPECT_EQ(outcome.out, "pointer " + Pointer(outcome.out) + "\nwent on\n");
@@ -140,6 +143,20 @@ TEST_P(Misuse, IsReportedAndEndsOrGoesOn) {
   } else {
     CheckAborts(one, "default");
   }
+}
+
+// Without an address window a pointer may be anything, too.
+TEST(MisuseWithoutWindow, ForeignPointersAreReported) {
+  int seen = 0;
+  for (const Case& one : kCases) {
+    if (!one.foreign || std::string(one.call) != "free") continue;
+    SCOPED_TRACE(one.name);
+    const Outcome outcome = RunProgram(one.name, "continue", "0");
+    CheckMessage(one, outcome);
+    EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
+    ++seen;
+  }
+  EXPECT_GT(seen, 10);
 }
 
 void PrintTo(const Case& one, std::ostream* out) { *out << one.name; }
