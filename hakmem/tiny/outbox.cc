@@ -57,6 +57,10 @@ void AddToOutbox(Heap& heap, Slab& slab, Block* block) {
     entry.slab = &slab;
     rest.outbox_used |= uint64_t{1} << index;
   }
+  if (HAK_UNLIKELY(entry.chain.first == block)) {
+    ReportFault(Fault::kDoubleFree, "free", block, "it was freed last");
+    return;
+  }
   entry.chain.PushFront(block);
   const size_t size = slab.block_size();
   rest.outbox_bytes += size;
