@@ -6,15 +6,14 @@
 #include <cstdint>
 #include <string_view>
 
+#include "fuzz/stream_limits.h"
 #include "testing/op_stream/codec.h"
 #include "testing/op_stream/executor.h"
 
 namespace hakmem::fuzz {
 
 inline op_stream::Stream DecodeStream(const uint8_t* data, size_t size, uint32_t threads) {
-  return op_stream::DecodeLoose(
-      {reinterpret_cast<const char*>(data), size},
-      {.threads = threads, .slots = 64, .max_size = uint64_t{5} << 20, .max_live = uint64_t{32} << 20, .ops = 2000});
+  return op_stream::DecodeLoose({reinterpret_cast<const char*>(data), size}, StreamLimits(threads));
 }
 
 // A failure aborts; what takes a kernel's time happens a few times only.

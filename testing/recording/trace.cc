@@ -17,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "fuzz/stream_limits.h"
 #include "testing/op_stream/codec.h"
 #include "testing/op_stream/text.h"
 #include "testing/recording/edit.h"
@@ -146,13 +147,10 @@ Alive AliveOfFlag() {
 
 op_stream::LooseLimits LimitsOfTarget() {
   const std::string target = absl::GetFlag(FLAGS_target);
-  op_stream::LooseLimits limits;
-  if (target == "one_thread" || target == "differential") {
-    limits.threads = 1;
-  } else if (target != "threads") {
-    UsageError(absl::StrCat("--target=", target, " takes no streams: one_thread, threads and differential do"));
-  }
-  return limits;
+  if (target == "one_thread") return fuzz::StreamLimits(1);
+  if (target == "differential") return fuzz::StreamLimits(2);
+  if (target == "threads") return fuzz::StreamLimits(4);
+  UsageError(absl::StrCat("--target=", target, " takes no streams: one_thread, threads and differential do"));
 }
 
 void CheckRange(const Stream& stream) {

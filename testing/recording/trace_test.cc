@@ -5,6 +5,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "fuzz/stream_limits.h"
 #include "gtest/gtest.h"
 #include "testing/child/child.h"
 #include "testing/op_stream/codec.h"
@@ -83,9 +84,30 @@ TEST_F(TraceTest, Seed) {
   std::string bytes;
   std::string error;
   ASSERT_TRUE(ReadFile(out_, &bytes, &error)) << error;
-  const op_stream::Stream stream = op_stream::DecodeLoose(bytes, {.threads = 1});
+  const op_stream::Stream stream = op_stream::DecodeLoose(bytes, fuzz::StreamLimits(1));
   EXPECT_EQ(op_stream::ToText(stream),
             "stream threads=1 slots=2 max_size=100 max_live=110\n0 malloc 0 10\n0 malloc 1 100\n0 free 1\n0 free 0\n");
+}
+
+// A target reads what the tool wrote, whatever was in the recording.
+TEST_F(TraceTest, SeedsKeepTheBoundsOfTheTargets) {
+  std::string text = "stream threads=3 slots=200 max_size=90000000 max_live=9000000000\n0 start 2\n";
+  for (int i = 0; i < 5000; ++i) {
+    const int thread = i % 3 == 0 ? 0 : 2;
+    absl::StrAppend(&text, thread, " malloc ", i % 200, " ", i * 1000, "\n", thread, " free ", i * 7 % 200, "\n");
+  }
+  EXPECT_EQ(WriteFile(in_, text), "");
+  const std::pair<const char*, uint32_t> targets[] = {{"one_thread", 1}, {"differential", 2}, {"threads", 4}};
+  for (const auto& [target, threads] : targets) {
+    const Outcome outcome = Run({"seed", absl::StrCat("--target=", target), "--output=" + out_, in_});
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    std::string bytes;
+    std::string error;
+    ASSERT_TRUE(ReadFile(out_, &bytes, &error)) << error;
+    const op_stream::Stream stream = op_stream::DecodeLoose(bytes, fuzz::StreamLimits(threads));
+    EXPECT_EQ(op_stream::EncodeLoose(stream), bytes) << target;
+    EXPECT_EQ(outcome.out, absl::StrCat(stream.ops.size(), " operations in ", stream.header.threads, " threads\n"));
+  }
 }
 
 TEST_F(TraceTest, Convert) {
