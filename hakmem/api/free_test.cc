@@ -37,15 +37,17 @@ TEST(Free, KeepsErrno) {
 }
 
 TEST(Free, KeepsErrnoWhenItMakesSystemCalls) {
-  const uint64_t before = os::CallCount(os::Call::kPurge) + os::CallCount(os::Call::kUnmap);
-  for (int i = 0; i < 3; ++i) {
+  const auto calls = [] { return os::CallCount(os::Call::kPurge) + os::CallCount(os::Call::kUnmap); };
+  const uint64_t before = calls();
+  // What the tests before have refaulted may put the first purge off for a while.
+  for (int i = 0; i < 200 && calls() == before; ++i) {
     void* p = hak_malloc(64 * kMiB);
     memset(p, 1, 64 * kMiB);
     errno = 4711;
     hak_free(p);
     EXPECT_EQ(errno, 4711);
   }
-  EXPECT_GT(os::CallCount(os::Call::kPurge) + os::CallCount(os::Call::kUnmap), before) << "nothing was given back";
+  EXPECT_GT(calls(), before) << "nothing was given back";
 }
 
 TEST(Free, KeepsErrnoInAThreadThatNeverAllocated) {

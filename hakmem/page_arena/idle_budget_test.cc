@@ -42,6 +42,19 @@ TEST(IdleBudgetTest, RefaultsPutThePurgeOffUntilTimeHasPaid) {
   EXPECT_NE(budget.Excess(kNow + paid_ms, kKeep, kDelay), 0u);
 }
 
+TEST(IdleBudgetTest, TheBurstAfterABurstIsPurgedSoon) {
+  IdleBudget budget;
+  budget.AddIdle(1000 * kMiB, kNow);
+  EXPECT_NE(budget.Excess(kNow, kKeep, kDelay), 0u);
+  budget.RemoveIdle(1000 * kMiB);
+  budget.AddRefault(1000 * kMiB);
+  const uint64_t paid_ms = (IdleBudget::kMostDebt - IdleBudget::kDebtLimit) / IdleBudget::kPaidPerMs;
+  EXPECT_LT(paid_ms, 200u);
+  budget.AddIdle(1000 * kMiB, kNow);
+  EXPECT_EQ(budget.Excess(kNow, kKeep, kDelay), 0u);
+  EXPECT_NE(budget.Excess(kNow + paid_ms, kKeep, kDelay), 0u);
+}
+
 TEST(IdleBudgetTest, DebtDoesNotKeepWhatIsOld) {
   IdleBudget budget;
   budget.AddIdle(kMiB, kNow);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "hakmem/platform/os.h"
 #include "hakmem/shared_pool/pool_test.h"
 #include "testing/support/threads.h"
 
@@ -27,6 +28,35 @@ class AccountTest : public PoolTest {
   }
   static Claimant WhoIs(unsigned thread) { return {100 + thread, 0, 0}; }
 };
+
+TEST_F(AccountTest, SlotsThatArePurgedAndTakenAgainPutThePurgeOff) {
+  Cache cache;
+  std::vector<Slab*> slabs;
+  const auto take = [&] {
+    while (slabs.size() < IdleBudget::kMostDebt / kSlabSize) slabs.push_back(&Take(cache, 1));
+  };
+  // One slot of each superslab stays, so that they are not given up whole.
+  const auto give = [&] {
+    std::vector<Slab*> kept;
+    for (Slab* slab : slabs) {
+      if (slab->index() == 0) {
+        kept.push_back(slab);
+      } else {
+        Give(cache, *slab);
+      }
+    }
+    slabs = kept;
+  };
+  const auto excess = [] { return g_idle.Excess(os::NowMs(), 0, 3600000); };
+  take();
+  give();
+  EXPECT_NE(excess(), 0u);
+  ASSERT_NE(GiveBackIdle(SIZE_MAX), 0u);
+  take();
+  give();
+  EXPECT_EQ(excess(), 0u);
+  for (Slab* slab : slabs) Give(cache, *slab);
+}
 
 TEST_F(AccountTest, IdleBytesAreThoseOfIdleSlots) {
   constexpr unsigned kUsers = 2;

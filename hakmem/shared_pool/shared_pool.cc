@@ -21,9 +21,9 @@ namespace {
 
 // The LRU holds at most this much idle memory; what is beyond goes to the page arena, where larger blocks find it, too.
 constexpr size_t kLruBytes = size_t{8} << 20;
-// A process with this many superslabs gets huge pages for further ones of dense heaps: what a superslab that is partly
-// costs is little beside the rest.
-constexpr uint64_t kHugeFrom = 4;
+// A process with this many superslabs gets huge pages for slabs that will be used from end to end: the one huge page of
+// which a part is not in use yet is little beside the rest.
+constexpr uint64_t kHugeFrom = 2;
 // An early purge leaves superslabs with fewer idle slots alone: it would split a huge page, or make a system call, for
 // little that is perhaps wanted again soon.
 constexpr int kWorthPurging = 8;
@@ -63,6 +63,10 @@ bool StartUse(Superslab& superslab, uint32_t bits) {
   // Relaxed: the bits of slots that we hold are ours; their last change came to us with the slots.
   const uint32_t dirty = superslab.dirty.load(std::memory_order_relaxed) & bits;
   if (dirty != 0) g_idle.RemoveIdle(BytesOf(dirty));
+  if (const uint32_t purged = superslab.purged.load(std::memory_order_relaxed) & bits; purged != 0) {  // as above
+    superslab.purged.fetch_and(~purged, std::memory_order_relaxed);                                    // as above
+    g_idle.AddRefault(BytesOf(purged));
+  }
   return dirty == 0;
 }
 
@@ -73,12 +77,17 @@ void EndUse(Superslab& superslab, uint32_t bits) {
   g_idle.AddIdle(BytesOf(bits), os::NowMs());
 }
 
-// Takes `span` neighbouring UNUSED slots: the index of the first, or -1.
-int TakeUnused(Superslab& superslab, unsigned span) {
+// Takes `span` neighbouring UNUSED slots: the index of the first, or -1. In a superslab that is a huge page where small
+// pages are wanted, or the other way round, only slots that are resident anyway.
+int TakeUnused(Superslab& superslab, unsigned span, bool dense) {
   uint32_t unused = superslab.unused.load(std::memory_order_relaxed);  // a look: the exchange decides
   for (;;) {
-    uint32_t starts = unused;
-    for (unsigned i = 1; i < span && starts != 0; ++i) starts &= unused >> i;
+    uint32_t fit = unused;
+    if (superslab.huge.load(std::memory_order_relaxed) != dense) {  // a hint: it decides nothing but page sizes
+      fit &= superslab.dirty.load(std::memory_order_relaxed);       // ditto
+    }
+    uint32_t starts = fit;
+    for (unsigned i = 1; i < span && starts != 0; ++i) starts &= fit >> i;
     if (starts == 0) return -1;
     const unsigned first = static_cast<unsigned>(__builtin_ctz(starts));
     const uint32_t rest = unused & ~BitsOf(first, span);
@@ -239,8 +248,9 @@ Superslab* NewSuperslab(bool dense) {
     return nullptr;
   }
   if (dirty) g_idle.AddIdle(kSuperslabSize, os::NowMs());
-  const uint64_t others = superslabs_now.fetch_add(1, std::memory_order_relaxed);  // a count
-  arena::SetHugePages(base, 1, dense && others >= kHugeFrom);
+  superslabs_now.fetch_add(1, std::memory_order_relaxed);  // a count
+  arena::SetHugePages(base, 1, dense);
+  superslab->huge.store(dense, std::memory_order_relaxed);    // a hint
   superslabs_mapped.fetch_add(1, std::memory_order_relaxed);  // a count
   Count(kStage3New);
   HAK_LOG(kDebug, "new superslab at ", AsHex(base));
@@ -297,9 +307,9 @@ Slab* FindEmpty(Cache& cache, unsigned size_class, unsigned span) {
   return nullptr;
 }
 
-Slab* FindUnused(Cache& cache, unsigned span) {
+Slab* FindUnused(Cache& cache, unsigned span, bool dense) {
   if (cache.hot != nullptr) {
-    if (int i = TakeUnused(*cache.hot, span); i >= 0) return &cache.hot->slabs[i];
+    if (int i = TakeUnused(*cache.hot, span, dense); i >= 0) return &cache.hot->slabs[i];
   }
   for (const bool cut_empty : {false, true}) {
     if (cut_empty && empty_slots.load(std::memory_order_relaxed) == 0) break;  // a hint
@@ -309,7 +319,7 @@ Slab* FindUnused(Cache& cache, unsigned span) {
       if (superslab == nullptr) continue;
       ++looked;
       if (cut_empty) MakeEmptyUnused(*superslab);
-      if (int i = TakeUnused(*superslab, span); i >= 0) return &superslab->slabs[i];
+      if (int i = TakeUnused(*superslab, span, dense); i >= 0) return &superslab->slabs[i];
     }
   }
   return nullptr;
@@ -332,6 +342,7 @@ size_t PurgeSlots(Superslab& superslab, int least) {
                                                    std::memory_order_relaxed));
   // Or the kernel might fill the gaps again, to make a huge page of what is left.
   arena::SetHugePages(superslab.base, 1, false);
+  superslab.huge.store(false, std::memory_order_relaxed);  // a hint
   // Ours now. Another thread may have purged some of them between our look at the dirty bits and the exchange: those
   // are not counted as idle any more. The others leave the account here, not after the purge, in which a fork may lose
   // us.
@@ -349,6 +360,7 @@ size_t PurgeSlots(Superslab& superslab, int least) {
     i = end;
   }
   superslab.dirty.fetch_and(~purged, std::memory_order_relaxed);  // ours; GiveUnused publishes
+  superslab.purged.fetch_or(purged, std::memory_order_relaxed);   // as above
   if ((was_dirty & ~purged) != 0) g_idle.AddIdle(BytesOf(was_dirty & ~purged), os::NowMs());
   GiveUnused(superslab, bits);
   TryIdle(superslab);
@@ -393,11 +405,13 @@ std::optional<OwnedSlab> Acquire(Cache& cache, const Claimant& who, unsigned siz
   if (Slab* slab = FindEmpty(cache, size_class, span); slab != nullptr) {
     return SetUpTaken(cache, *slab, who, size_class);
   }
-  if (Slab* slab = FindUnused(cache, span); slab != nullptr) {
+  const bool dense = cache.dense && g_options.huge_pages == 1 &&
+                     superslabs_now.load(std::memory_order_relaxed) >= kHugeFrom;  // an amount, orders nothing
+  if (Slab* slab = FindUnused(cache, span, dense); slab != nullptr) {
     Count(kStage2);
     return SetUpUnused(cache, *slab, who, size_class);
   }
-  Superslab* superslab = NewSuperslab(cache.dense);
+  Superslab* superslab = NewSuperslab(dense);
   if (superslab == nullptr) return std::nullopt;
   OwnedSlab owned = SetUpUnused(cache, superslab->slabs[0], who, size_class);
   GiveUnused(*superslab, ~BitsOf(0, span));

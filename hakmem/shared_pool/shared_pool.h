@@ -28,8 +28,8 @@ struct Cache {
   Slab* last_released = nullptr;
   SlotValue last_value;
   Superslab* hot = nullptr;
-  // The heap holds many slabs of each class, all but one of which are used from end to end: a superslab that it asks
-  // for may be a huge page.
+  // The slab that it asks for next will be used from end to end, so that it may lie in a huge page. Other slabs stay
+  // out of those, where the part of them that is not in use would be resident.
   bool dense = false;
 };
 

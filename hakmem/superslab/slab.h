@@ -121,10 +121,13 @@ struct Superslab : Region {
   std::atomic<uint32_t> empty{0};
   // Slots that may hold other bytes than zero.
   std::atomic<uint32_t> dirty{0};
+  // Slots whose memory was given back since they were last in use.
+  std::atomic<uint32_t> purged{0};
   uint32_t number = 0;                             // in the shared pool's registry
   Superslab* lru_prev = nullptr;                   // guarded by the shared pool's lock
   Superslab* lru_next = nullptr;                   // ditto
   uint64_t idle_since_ms = 0;                      // ditto
+  std::atomic<bool> huge{false};                   // one huge page was asked for; a hint
   bool in_lru = false;                             // ditto
   uint8_t head_delta[kSlabsPerSuperslab] = {};     // distance of a slot from the first of its span
   uint16_t purged_pages[kSlabsPerSuperslab] = {};  // the owner's: a bit for each page given back out of a slab in use

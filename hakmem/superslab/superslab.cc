@@ -23,6 +23,7 @@ void Superslab::Prepare(char* address, bool is_dirty) {
   }
   // Relaxed: nobody else can reach a superslab before it is entered into the address map or the registry.
   dirty.store(is_dirty ? ~0u : 0u, std::memory_order_relaxed);
+  purged.store(0, std::memory_order_relaxed);  // as above
   empty.store(0, std::memory_order_relaxed);   // as above
   active.store(0, std::memory_order_relaxed);  // as above
   // None: metadata that lives again can be reached by who remembers it from before, and who finds an UNUSED slot takes

@@ -1,0 +1,90 @@
+// Slabs that will be used from end to end lie in huge pages, all others outside of them.
+
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "hakmem/shared_pool/pool_test.h"
+
+namespace hakmem::pool {
+namespace {
+
+const unsigned kClass = ClassOfSize(512);
+
+class HugeSlabsTest : public PoolTest {
+ protected:
+  // Two superslabs of small pages, the last slot of which is not in use.
+  void SetUp() override {
+    PoolTest::SetUp();
+    g_options.huge_pages = 1;
+    for (unsigned i = 1; i < 2 * kSlabsPerSuperslab; ++i) taken_.push_back(&Take(sparse_, kClass));
+    dense_.dense = true;
+    ASSERT_EQ(GetStatistics().superslabs, 2u);
+  }
+  void TearDown() override {
+    for (Slab* slab : taken_) Give(sparse_, *slab);
+    PoolTest::TearDown();
+  }
+  static bool IsHuge(const Slab& slab) { return slab.superslab().huge.load(); }
+
+  Cache sparse_;
+  Cache dense_;
+  std::vector<Slab*> taken_;
+};
+
+TEST_F(HugeSlabsTest, NoneInASmallProcess) {
+  for (Slab* slab : taken_) EXPECT_FALSE(IsHuge(*slab));
+  while (taken_.size() > kSlabsPerSuperslab) {
+    Give(sparse_, *taken_.back());
+    taken_.pop_back();
+  }
+  // The second superslab is still there, and not full.
+  taken_.push_back(&Take(dense_, kClass));
+  EXPECT_EQ(GetStatistics().superslabs, 2u);
+}
+
+TEST_F(HugeSlabsTest, ASlabThatWillBeFullGetsAHugePageAndOthersStayOut) {
+  Slab& full = Take(dense_, kClass);
+  EXPECT_TRUE(IsHuge(full));
+  EXPECT_EQ(GetStatistics().superslabs, 3u) << "rather than the last slot of small pages, which was never touched";
+  Slab& first = Take(sparse_, kClass);
+  EXPECT_FALSE(IsHuge(first));
+  EXPECT_EQ(GetStatistics().superslabs, 3u);
+  Slab& second = Take(sparse_, kClass);
+  EXPECT_FALSE(IsHuge(second)) << "rather than the huge page";
+  EXPECT_EQ(GetStatistics().superslabs, 4u);
+  Slab& more = Take(dense_, kClass);
+  EXPECT_EQ(&more.superslab(), &full.superslab());
+  for (Slab* slab : {&full, &first, &second, &more}) Give(sparse_, *slab);
+}
+
+TEST_F(HugeSlabsTest, WhatIsResidentServesAll) {
+  Slab& full = Take(dense_, kClass);
+  Slab& kept = Take(dense_, kClass);
+  ASSERT_TRUE(IsHuge(full));
+  Give(dense_, full);
+  Slab& resident = Take(sparse_, kClass);
+  EXPECT_EQ(&resident.superslab(), &kept.superslab()) << "a slot that was given back and not purged";
+  Give(sparse_, resident);
+  Give(dense_, kept);
+}
+
+TEST_F(HugeSlabsTest, APurgeEndsTheHugePage) {
+  Slab& full = Take(dense_, kClass);
+  Slab& kept = Take(dense_, kClass);
+  Give(dense_, full);
+  EXPECT_TRUE(IsHuge(kept));
+  EXPECT_NE(GiveBackIdle(SIZE_MAX), 0u);
+  EXPECT_FALSE(IsHuge(kept));
+  Give(dense_, kept);
+}
+
+TEST_F(HugeSlabsTest, TheOptionSaysWhether) {
+  g_options.huge_pages = 0;
+  Slab& full = Take(dense_, kClass);
+  EXPECT_FALSE(IsHuge(full));
+  EXPECT_EQ(GetStatistics().superslabs, 2u) << "the last slot of small pages";
+  Give(dense_, full);
+}
+
+}  // namespace
+}  // namespace hakmem::pool
