@@ -15,6 +15,7 @@ constexpr uintptr_t kMaxListLength = 1024;
 constexpr size_t kListBytes = size_t{32} << 10;
 constexpr size_t kBatchBytes = size_t{128} << 10;
 constexpr size_t kAllBatchesBytes = size_t{256} << 10;
+constexpr size_t kMostExtraBytes = size_t{4} << 20;
 constexpr uint8_t kMaxBatches = 8;
 
 constexpr uint32_t kPage = 4096;
@@ -81,6 +82,8 @@ class Simulation {
   size_t Capacity(unsigned c) const {
     return std::min(bounds_.list_bytes / kSizeClasses[c].block_size, bounds_.list_blocks);
   }
+  // Bounds without batches have no room that grows either.
+  size_t Extra() const { return bounds_.all_batches_bytes == 0 ? 0 : extra_; }
   size_t BatchBytes(unsigned c) const { return Capacity(c) * kSizeClasses[c].block_size; }
 
   void Refill(unsigned c) {
@@ -104,6 +107,7 @@ class Simulation {
       if (slab.home.empty()) continue;
       lists.alloc.swap(slab.home);
       slab.home.clear();
+      extra_ = std::min(kMostExtraBytes, extra_ + lists.alloc.size() * kSizeClasses[c].block_size);
       if (slab.carved == capacity_[c]) lists.bench.erase(lists.bench.begin() + static_cast<std::ptrdiff_t>(i));
       return Count(c);
     }
@@ -130,13 +134,21 @@ class Simulation {
     Blocks full;
     full.swap(lists.free);
     const size_t allowed = std::min<size_t>(kMaxBatches, BatchBytes(c) == 0 ? 0 : bounds_.batch_bytes / BatchBytes(c));
-    if (lists.batches.size() < allowed && batched_ < bounds_.all_batches_bytes) {
+    if (lists.batches.size() < allowed && batched_ < bounds_.all_batches_bytes + Extra()) {
       batched_ += BatchBytes(c);
       lists.batches.push_back(std::move(full));
       return;
     }
+    extra_ -= std::min(extra_, BatchBytes(c) / 2);
     listed_ -= full.size() * kSizeClasses[c].block_size;
     GiveBack(full);
+    if (batched_ > bounds_.all_batches_bytes + Extra() && !lists.batches.empty()) {
+      const Blocks more = std::move(lists.batches.back());
+      lists.batches.pop_back();
+      batched_ -= BatchBytes(c);
+      listed_ -= more.size() * kSizeClasses[c].block_size;
+      GiveBack(more);
+    }
   }
 
   void GiveBack(const Blocks& blocks) {
@@ -175,6 +187,7 @@ class Simulation {
   std::vector<uint32_t> unused_;
   uint64_t listed_ = 0;
   uint64_t batched_ = 0;
+  size_t extra_ = 0;  // what may be set aside beyond the bound: see refill.cc
   uint64_t resident_ = 0;
   double resident_sum_ = 0;
   double asked_ = 0;

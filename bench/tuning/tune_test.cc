@@ -163,6 +163,7 @@ TEST(Sources, TheBoundsSimulatedAreThoseInUse) {
   EXPECT_TRUE(says("kListBytes", bounds.list_bytes));
   EXPECT_TRUE(says("kBatchBytes", bounds.batch_bytes));
   EXPECT_TRUE(says("kAllBatchesBytes", bounds.all_batches_bytes));
+  EXPECT_NE(refill.find("constexpr size_t kMostExtraBytes = size_t{4} << 20;"), std::string::npos);
   EXPECT_NE(refill.find("constexpr uint8_t kMaxBatches = 8;"), std::string::npos);
   EXPECT_NE(Contents("hakmem/tiny/heap.h").find(absl::StrCat("kMaxListLength = ", bounds.list_blocks, ";")),
             std::string::npos);

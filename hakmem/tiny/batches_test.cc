@@ -97,6 +97,40 @@ TEST_F(BatchesTest, AllClassesTogetherAreBounded) {
   }
 }
 
+TEST_F(BatchesTest, WhatGoesHomeAndIsWantedAgainStaysNextTime) {
+  TestHeap me;
+  std::vector<unsigned> classes;
+  for (size_t size = 64; size <= 1024; size += 64) classes.push_back(ClassOfSize(size));
+  // About 1 MiB in 16 classes, each below the bound of a class.
+  const auto allocate = [&] {
+    std::vector<std::vector<Block*>> blocks;
+    for (const unsigned c : classes) blocks.push_back(Take(me, c, 2 * size_t{ListCapacity(c)}));
+    return blocks;
+  };
+  uint64_t flushed = 0;
+  for (int round = 0; round < 8; ++round) {
+    const uint64_t before = me->counters.flushed.value();
+    for (const std::vector<Block*>& of_class : allocate()) me.Free(of_class);
+    flushed = me->counters.flushed.value() - before;
+    if (round == 0) EXPECT_NE(flushed, 0u) << "more than a heap may set aside at first";
+  }
+  EXPECT_EQ(flushed, 0u) << "a load that takes again what it frees has room for it";
+}
+
+TEST_F(BatchesTest, AHeapThatOnlyFreesLosesTheRoom) {
+  TestHeap me;
+  const unsigned c = ClassOfSize(256);
+  std::vector<std::vector<Block*>> more;
+  for (size_t size = 272; size <= 1024; size += 16) more.push_back(Take(me, ClassOfSize(size), 64));
+  const std::vector<Block*> blocks = Take(me, c, 64 * size_t{ListCapacity(c)});
+  me->rest->batch_extra = size_t{4} << 20;
+  for (const std::vector<Block*>& of_class : more) me.Free(of_class);
+  me.Free(blocks);
+  EXPECT_LE(me->rest->batch_extra, (size_t{4} << 20) - 50 * kListBytes / 2);
+  for (int i = 0; i < 8; ++i) me.Free(Take(me, ClassOfSize(1024), 8 * size_t{ListCapacity(ClassOfSize(1024))}));
+  EXPECT_LE(me->rest->batch_bytes, kAllBatchesBytes + me->rest->batch_extra + kListBytes);
+}
+
 TEST_F(BatchesTest, WithoutCacheEachBlockGoesHomeAtOnce) {
   g_options.tiny_fast_cap = 0;
   TestHeap me;

@@ -94,6 +94,7 @@ struct alignas(64) HeapRest {
   Block* batches[kListedClasses];  // lists set aside; the second word of a list's first block links to the next list
   uint8_t batch_count[kListedClasses];
   size_t batch_bytes;  // in all lists set aside
+  size_t batch_extra;  // what they may hold beyond the least
 };
 
 struct alignas(64) Heap {
@@ -109,7 +110,7 @@ struct alignas(64) Heap {
   bool busy;            // inside a slow path: a child forked now must not use this heap
   uint8_t exit_rounds;  // how often the thread's destructor put itself off
   uint32_t refills_since_balance;
-  uint32_t slabs;  // owned and in a place
+  uint64_t grown[(kClasses + 63) / 64];  // a bit for each class that has asked for a slab while it had one
   BasicInbox<Slab> inbox;
   pool::Cache pool_cache;
   HeapCounters counters;

@@ -52,7 +52,6 @@ void Unplace(Heap& heap, const OwnedSlab& owned) {
     default: Unlink(ListOf(heap, slab.place, c), slab);
   }
   slab.place = SlabPlace::kNowhere;
-  --heap.slabs;
   if (c <= kMaxListedClass && heap.rest->hot[c] == &slab) heap.rest->hot[c] = nullptr;
 }
 
@@ -65,7 +64,6 @@ void Place(Heap& heap, const OwnedSlab& owned) {
   Unplace(heap, owned);
   LinkFront(ListOf(heap, wanted, slab.size_class()), slab);
   slab.place = wanted;
-  ++heap.slabs;
 }
 
 void Bind(Heap& heap, const OwnedSlab& owned) {
@@ -81,7 +79,6 @@ void Bind(Heap& heap, const OwnedSlab& owned) {
   }
   heap.bound(c) = &slab;
   slab.place = SlabPlace::kBound;
-  ++heap.slabs;
 }
 
 void RememberSticky(Heap& heap, Slab* slab) {

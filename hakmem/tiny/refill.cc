@@ -22,9 +22,9 @@ constexpr size_t kListBytes = size_t{32} << 10;
 constexpr size_t kBatchBytes = size_t{128} << 10;
 // What a heap sets aside in all classes together.
 constexpr size_t kAllBatchesBytes = size_t{256} << 10;
+// And at the most beyond that, while blocks that went back to their slabs are soon wanted again.
+constexpr size_t kMostExtraBytes = size_t{4} << 20;
 constexpr uint8_t kMaxBatches = 8;
-// A heap with so many slabs has, in the mean, more than one full slab of each class that lists serve.
-constexpr uint32_t kDenseSlabs = 128;
 // Balance looks at the clock; once in so many refills is enough.
 constexpr uint32_t kRefillsPerBalance = 64;
 
@@ -44,6 +44,23 @@ uint32_t BatchesAllowed(unsigned size_class) {
   if (bytes == 0) return 0;
   const size_t batches = kBatchBytes / bytes;
   return static_cast<uint32_t>(batches < kMaxBatches ? batches : kMaxBatches);
+}
+
+// What a heap may set aside follows how it uses memory. Blocks that go back to their slabs one by one and are taken out
+// again cost a cache miss or two each; a load that does so gets more room. A heap that only frees loses it again, and
+// with it, batch by batch, what it has set aside.
+size_t BatchBytesAllowed(const Heap& heap) { return kAllBatchesBytes + heap.rest->batch_extra; }
+
+// `bytes` of freed blocks came out of slabs again.
+void GrowExtra(Heap& heap, size_t bytes) {
+  const size_t extra = heap.rest->batch_extra + bytes;
+  heap.rest->batch_extra = extra < kMostExtraBytes ? extra : kMostExtraBytes;
+}
+
+// `bytes` go back to slabs. Half as fast as it grows, so that a load that does both in turn keeps its room.
+void ShrinkExtra(Heap& heap, size_t bytes) {
+  const size_t less = bytes / 2;
+  heap.rest->batch_extra -= less < heap.rest->batch_extra ? less : heap.rest->batch_extra;
 }
 
 void ResetFilled(FreeList& list, unsigned size_class) {
@@ -71,7 +88,9 @@ Block* TakeBlocks(Heap& heap, OwnedSlab& owned, unsigned size_class, bool* clean
     if (owned.HasFree()) return owned.PopOne();
     return owned.Carve(1, clean).first;
   }
-  const Chain chain = owned.HasFree() ? owned.Pop() : owned.Carve(UINT32_MAX, clean);
+  const bool freed = owned.HasFree();
+  const Chain chain = freed ? owned.Pop() : owned.Carve(UINT32_MAX, clean);
+  if (freed) GrowExtra(heap, chain.count * kSizeClasses[size_class].block_size);
   heap.counters.refills.Add(1);
   heap.counters.blocks.Add(chain.count);
   heap.alloc(size_class) = NextOf(chain.first);
@@ -116,9 +135,22 @@ bool HoldsFreed(const Heap& heap, Slab& slab) {
   return owned && (owned->HasFree() || owned->HasRemote());
 }
 
+// Whether the class's next slab will probably be used from end to end: blocks above those of lists are few to a slab
+// and mostly used whole, and a class that wants a third slab is growing.
+bool WillBeFull(Heap& heap, unsigned c, bool had_slab) {
+  if (c > kMaxListedClass) return true;
+  if (!had_slab) return false;
+  uint64_t& word = heap.grown[c / 64];
+  const uint64_t bit = uint64_t{1} << (c % 64);
+  const bool grown = (word & bit) != 0;
+  word |= bit;
+  return grown;
+}
+
 // Blocks that were freed come first, wherever they are: they are in the cache, or at least resident. Memory that was
 // never handed out comes last.
 Block* FromSources(Heap& heap, unsigned c, bool* clean) {
+  const bool had_slab = heap.bound(c) != nullptr;
   if (Slab* slab = heap.bound(c); slab != nullptr && HoldsFreed(heap, *slab)) {
     if (Block* block = TryCandidate(heap, *slab, c, Source::kBound, clean)) return block;
   }
@@ -167,7 +199,7 @@ Block* FromSources(Heap& heap, unsigned c, bool* clean) {
     SeededFaults::At(SeededFaults::kScanSuperslabs, heap, c, nullptr);
     SeededFaults::At(SeededFaults::kScanHot, heap, c, nullptr);
   }
-  heap.pool_cache.dense = heap.slabs >= kDenseSlabs;
+  heap.pool_cache.dense = WillBeFull(heap, c, had_slab);
   std::optional<OwnedSlab> fresh = pool::Acquire(heap.pool_cache, heap.who, c);
   if (!fresh) return nullptr;
   return TryCandidate(heap, fresh->slab(), c, Source::kPool, clean);
@@ -268,36 +300,51 @@ void SetAside(Heap& heap, unsigned c) {
   Block* first = list.head;
   ResetFilled(list, c);
   if (first == nullptr) return;
-  if (heap.rest->batch_count[c] < BatchesAllowed(c) && heap.rest->batch_bytes < kAllBatchesBytes) {
+  if (heap.rest->batch_count[c] < BatchesAllowed(c) && heap.rest->batch_bytes < BatchBytesAllowed(heap)) {
     heap.rest->batch_bytes += BatchBytes(c);
     SetNextBatch(first, heap.rest->batches[c]);
     heap.rest->batches[c] = first;
     ++heap.rest->batch_count[c];
     return;
   }
+  ShrinkExtra(heap, BatchBytes(c));
   if (IsLookedAt(first)) OpenRing(first);
   GiveBack(heap, first);
+  if (heap.rest->batch_bytes > BatchBytesAllowed(heap)) {
+    if (Block* batch = TakeBatch(heap, c); batch != nullptr) GiveBack(heap, batch);
+  }
 }
 
 void GiveBack(Heap& heap, Block* first) {
-  Slab* slab = nullptr;
-  Chain run;
+  // Blocks of a list lie in many slabs, in the order of their frees: gathered by slab, most slabs are claimed and
+  // settled once.
+  struct Run {
+    uintptr_t piece;
+    Slab* slab;
+    Chain chain;
+  };
+  constexpr size_t kRuns = 32;
+  Run runs[kRuns];
+  for (Run& run : runs) run.piece = 0;
   while (first != nullptr) {
     Block* block = first;
     first = NextOf(block);
-    if (slab == nullptr || !slab->Contains(block)) {
-      if (run.count != 0) GiveBackRun(heap, *slab, run);
-      run = {};
-      slab = address_map::SlabOf(block);
-      HAK_CHECK(slab != nullptr);  // blocks in lists are ours
+    const uintptr_t piece = reinterpret_cast<uintptr_t>(block) >> kSlabShift;
+    Run& run = runs[piece % kRuns];
+    if (run.piece != piece) {
+      if (run.piece != 0 && run.chain.count != 0) GiveBackRun(heap, *run.slab, run.chain);
+      run = {piece, address_map::SlabOf(block), {}};
+      HAK_CHECK(run.slab != nullptr);  // blocks in lists are ours
     }
-    if (HAK_UNLIKELY(!slab->IsBlockStart(block))) {
+    if (HAK_UNLIKELY(!run.slab->IsBlockStart(block))) {
       ReportFault(Fault::kInteriorPointer, "free", block, "found when its list went back to the slab");
       continue;
     }
-    run.PushFront(block);
+    run.chain.PushFront(block);
   }
-  if (run.count != 0) GiveBackRun(heap, *slab, run);
+  for (Run& run : runs) {
+    if (run.piece != 0 && run.chain.count != 0) GiveBackRun(heap, *run.slab, run.chain);
+  }
 }
 
 void GiveBackTo(Heap& heap, Slab& slab, Block* block) {

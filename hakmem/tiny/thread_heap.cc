@@ -67,6 +67,7 @@ void Empty(Heap& heap) {
     }
   });
   for (Slab*& entry : heap.rest->sticky) entry = nullptr;
+  for (uint64_t& word : heap.grown) word = 0;
 }
 
 void StartDriving(Heap& heap) {
