@@ -159,14 +159,17 @@ void* Resize(void* p, Region* region, size_t size) {
     const bool entered = address_map::Enter(block, pieces);
     // One kind of pages, so that it is one kernel area: mremap takes no more than one.
     arena::SetHugePages(from, had, true);
+    // The old ones go before the move: from then on the kernel may give these addresses to another thread, which enters
+    // what it maps there.
+    if (entered) address_map::Remove(from, had);
     if (!entered || !gate::MoveOnto(from, had << kSuperslabShift, to, pieces << kSuperslabShift)) {
       if (entered) address_map::Remove(to, pieces);
       block->base = from;
+      HAK_CHECK(address_map::Enter(block, had));  // needs no memory: the addresses had entries
       // A move that failed may have unmapped its target before.
       arena::Discard(to, pieces);
       return nullptr;
     }
-    address_map::Remove(from, had);
     arena::Moved(from, had, to, pieces);
     block->pieces = pieces;
     // The last piece is not full.
