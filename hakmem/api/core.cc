@@ -199,7 +199,7 @@ void* Resize(void* p, size_t size, const void* caller) {
 }
 
 HAK_NOINLINE void* ReallocWatched(void* p, size_t size, const void* caller) {
-  const uint64_t began = trace::TickBefore();
+  const uint64_t began = trace::Tick();
   const Slab* slab = address_map::SlabOf(p);
   if (ring::On() && slab != nullptr && slab->IsBlockStart(p) && !tiny::CheckLive("realloc", *slab, p))
     return NoMemory();

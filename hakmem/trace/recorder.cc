@@ -61,7 +61,7 @@ StandIn* StartThread(Heap& heap) {
 void EndThread(StandIn& stand_in) {
   Recorder& recorder = static_cast<Recorder&>(stand_in);
   if (file::Active()) {
-    if (RecordWriter writer(recorder, TickBefore()); writer.ok()) writer.Finish(Op::kThreadEnd);
+    if (RecordWriter writer(recorder, Tick()); writer.ok()) writer.Finish(Op::kThreadEnd);
   }
   ReturnRecorder(recorder);
 }
@@ -136,7 +136,7 @@ void WriteThread(Recorder& recorder, bool same_thread) {
     recorder.thread = threads.fetch_add(1, std::memory_order_relaxed) + 1;     // a number
     recorder.system_thread = recorder.driver.load(std::memory_order_relaxed);  // the caller's own
   }
-  RecordWriter writer(recorder, TickBefore());
+  RecordWriter writer(recorder, Tick());
   if (writer.ok()) writer.Put(recorder.thread).Put(recorder.system_thread).Finish(Op::kThread);
 }
 

@@ -12,12 +12,10 @@ namespace hakmem::trace {
 // cannot pass a block on within one.
 inline constexpr unsigned kTickShift = 4;
 
-// Taken before any later store of the thread can be seen by others: those leave in the order of the instructions.
-inline uint64_t TickBefore() { return __builtin_ia32_rdtsc() >> kTickShift; }
-
-// Taken after all earlier loads: without the fence the processor may read its counter ahead of them (Intel's manual,
-// RDTSC).
-inline uint64_t TickAfter() {
+// Taken after all earlier loads and before any later store can be seen by others. Stores leave in the order of the
+// instructions; but without the fence the processor may read its counter ahead of loads (Intel's manual, RDTSC), such
+// as the one by which another thread handed a block over that is freed now.
+inline uint64_t Tick() {
   __builtin_ia32_lfence();
   return __builtin_ia32_rdtsc() >> kTickShift;
 }
@@ -25,12 +23,11 @@ inline uint64_t TickAfter() {
 #elif defined(__aarch64__)
 
 // The architecture's counter, which may be read ahead of time unless a barrier stands before it.
-inline uint64_t TickBefore() {
+inline uint64_t Tick() {
   uint64_t count;
   __asm__ volatile("isb\n\tmrs %0, cntvct_el0\n\tisb" : "=r"(count)::"memory");
   return count;
 }
-inline uint64_t TickAfter() { return TickBefore(); }
 
 #endif
 

@@ -52,7 +52,7 @@ void Start() {
 }
 
 HAK_NOINLINE void Allocated(const Call& call, const void* p) {
-  const uint64_t now = TickAfter();
+  const uint64_t now = Tick();
   With([&](Recorder& recorder) {
     RecordWriter writer(recorder, now);
     if (HAK_UNLIKELY(!writer.ok())) return;
@@ -66,7 +66,7 @@ HAK_NOINLINE void Allocated(const Call& call, const void* p) {
 HAK_NOINLINE void Freed(const Call& call, const void* p) {
   // What lies elsewhere is no block; hakmem reports it.
   if (reinterpret_cast<uintptr_t>(p) % (size_t{1} << kBlockShift) != 0) return;
-  const uint64_t now = TickBefore();
+  const uint64_t now = Tick();
   With([&](Recorder& recorder) {
     RecordWriter writer(recorder, now);
     if (HAK_UNLIKELY(!writer.ok())) return;
@@ -83,7 +83,7 @@ HAK_NOINLINE void Freed(const Call& call, const void* p) {
 
 HAK_NOINLINE void Reallocated(const void* from, const void* to, size_t size, uint64_t began) {
   if (reinterpret_cast<uintptr_t>(from) % (size_t{1} << kBlockShift) != 0) return;  // no block, as above
-  const uint64_t now = TickAfter();
+  const uint64_t now = Tick();
   With([&](Recorder& recorder) {
     RecordWriter writer(recorder, now);
     if (HAK_UNLIKELY(!writer.ok())) return;
@@ -99,14 +99,14 @@ HAK_NOINLINE void Reallocated(const void* from, const void* to, size_t size, uin
 
 void Trimmed(size_t keep) {
   With([&](Recorder& recorder) {
-    RecordWriter writer(recorder, TickBefore());
+    RecordWriter writer(recorder, Tick());
     if (writer.ok()) writer.Put(keep).Finish(Op::kTrim);
   });
 }
 
 void Forked() {
   With([&](Recorder& recorder) {
-    RecordWriter writer(recorder, TickBefore());
+    RecordWriter writer(recorder, Tick());
     if (writer.ok()) writer.Finish(Op::kFork);
   });
 }

@@ -37,7 +37,7 @@ struct Call {
 void Allocated(const Call& call, const void* p);
 // `p`, which may be nullptr, is about to be given back.
 void Freed(const Call& call, const void* p);
-// A realloc that began at `began` (TickBefore) made `to` of `from`; nullptr: there was no memory.
+// A realloc that began at `began` (Tick) made `to` of `from`; nullptr: there was no memory.
 void Reallocated(const void* from, const void* to, size_t size, uint64_t began);
 // malloc_trim is about to be done.
 void Trimmed(size_t keep);

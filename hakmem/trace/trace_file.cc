@@ -79,7 +79,7 @@ void WriteStart(FileHeader* to_header) {
   start.page_size = static_cast<uint32_t>(os::PageSize());
   start.process = static_cast<uint32_t>(os::ProcessId());
   start.forked_from = parent;
-  start.tick = TickAfter();
+  start.tick = Tick();
   start.time_ns = os::NowNs();
   start.unix_ns = os::UnixNs();
   start.checksum = Checksum(&start, offsetof(FileStart, checksum));
@@ -109,7 +109,7 @@ int SetUp(int fd) {
 
 void NoteClock() {
   // Relaxed: numbers for readers of the file; of two threads that write, either pair will do.
-  __atomic_store_n(&header->state.tick, TickAfter(), __ATOMIC_RELAXED);
+  __atomic_store_n(&header->state.tick, Tick(), __ATOMIC_RELAXED);
   __atomic_store_n(&header->state.time_ns, os::NowNs(), __ATOMIC_RELAXED);  // as above
 }
 
