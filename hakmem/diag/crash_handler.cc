@@ -41,11 +41,11 @@ HandlerStack* StackOf(uint32_t me) {
   return nullptr;
 }
 
+// Of one of kSignals: the handler stands for no other.
 size_t IndexOf(int signal) {
-  for (size_t i = 0; i < kSignalCount; ++i) {
-    if (kSignals[i] == signal) return i;
-  }
-  return 0;
+  size_t i = 0;
+  while (kSignals[i] != signal) ++i;
+  return i;
 }
 
 // Leaves the signal to the default action. A fault happens again when the handler returns, with everything as it was,
@@ -182,7 +182,7 @@ void RepairAfterFork() {
   if (sigaltstack(nullptr, &now) != 0) return;
   // Relaxed: the child has one thread.
   for (HandlerStack* s = first_stack.load(std::memory_order_relaxed); s != nullptr; s = s->next) {
-    s->thread.store(now.ss_sp == s->memory ? me : 0, std::memory_order_relaxed);
+    s->thread.store(now.ss_sp == s->memory ? me : 0, std::memory_order_relaxed);  // as above
   }
 }
 

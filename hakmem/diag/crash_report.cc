@@ -7,13 +7,10 @@
 namespace hakmem {
 namespace {
 
+// The handler stands for these three.
 const char* NameOf(int signal) {
-  switch (signal) {
-    case SIGSEGV: return "SIGSEGV";
-    case SIGBUS: return "SIGBUS";
-    case SIGABRT: return "SIGABRT";
-    default: return "signal";
-  }
+  if (signal == SIGSEGV) return "SIGSEGV";
+  return signal == SIGBUS ? "SIGBUS" : "SIGABRT";
 }
 
 #if defined(__x86_64__)

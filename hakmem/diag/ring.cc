@@ -167,7 +167,7 @@ void RepairAfterFork() {
   const Ring* const mine = static_cast<Ring*>(pthread_getspecific(ring_key));
   // Relaxed throughout: the child has one thread.
   for (Ring* ring = first_ring.load(std::memory_order_relaxed); ring != nullptr; ring = ring->next) {
-    ring->driver.store(ring == mine ? me : 0, std::memory_order_relaxed);
+    ring->driver.store(ring == mine ? me : 0, std::memory_order_relaxed);  // as above
   }
   Note(Event::kFork, nullptr);
 }

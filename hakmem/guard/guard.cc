@@ -84,10 +84,10 @@ bool TakeOldest(FreeNow free_now) {
   // Relaxed, all: numbers; the exchange passes the block on. A block that is not in its place yet leaves when its place
   // is taken.
   uint64_t first = oldest.load(std::memory_order_relaxed);
-  const uint64_t end = turn.load(std::memory_order_relaxed);
+  const uint64_t end = turn.load(std::memory_order_relaxed);  // a number
   const uint64_t start = first + kQueueBlocks < end ? end - kQueueBlocks : first;
   if (start >= end) return false;
-  if (oldest.compare_exchange_strong(first, start + 1, std::memory_order_relaxed)) {
+  if (oldest.compare_exchange_strong(first, start + 1, std::memory_order_relaxed)) {  // decides whose turn it is
     // Acquire and release: as in Delay.
     if (void* p = queue[start % kQueueBlocks].exchange(nullptr, std::memory_order_acq_rel)) Leave(p, free_now);
   }

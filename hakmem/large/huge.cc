@@ -85,7 +85,7 @@ void* Allocate(size_t size, size_t alignment, bool zero) {
   if (zero) Zero(block->base, size);
   // Relaxed: Enter publishes.
   block->size.store(size, std::memory_order_relaxed);
-  block->kind.store(Region::Kind::kHuge, std::memory_order_relaxed);
+  block->kind.store(Region::Kind::kHuge, std::memory_order_relaxed);  // as above
   if (!address_map::Enter(block, block->pieces)) {
     arena::Release(block->base, block->pieces);
     GiveSpare(block);
@@ -185,8 +185,8 @@ void* Resize(void* p, Region* region, size_t size) {
 
 Statistics GetStatistics() {
   return {blocks_now.load(std::memory_order_relaxed), bytes_now.load(std::memory_order_relaxed),  // counts
-          allocated.load(std::memory_order_relaxed), in_place.load(std::memory_order_relaxed),
-          moved.load(std::memory_order_relaxed)};
+          allocated.load(std::memory_order_relaxed), in_place.load(std::memory_order_relaxed),    // counts
+          moved.load(std::memory_order_relaxed)};                                                 // a count
 }
 
 Lock& SpareLock() { return lock; }

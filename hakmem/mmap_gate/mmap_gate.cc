@@ -261,8 +261,8 @@ void* AllocateMetadata(size_t size, size_t alignment) {
 }
 
 Account GetAccount() {
-  return {mapped.load(std::memory_order_relaxed), mapped_peak.load(std::memory_order_relaxed),  // amounts
-          metadata_bytes.load(std::memory_order_relaxed), purged_bytes.load(std::memory_order_relaxed)};
+  return {mapped.load(std::memory_order_relaxed), mapped_peak.load(std::memory_order_relaxed),            // amounts
+          metadata_bytes.load(std::memory_order_relaxed), purged_bytes.load(std::memory_order_relaxed)};  // amounts
 }
 
 Lock& MetadataLock() { return metadata_lock; }

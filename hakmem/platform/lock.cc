@@ -69,7 +69,8 @@ void Lock::AcquireSlow() {
   contended_.fetch_add(1, std::memory_order_relaxed);  // a count, orders nothing
   for (int spin = 0; spin < 100; ++spin) {
     uint32_t expected = kFree;
-    if (word_.load(std::memory_order_relaxed) == kFree &&  // a look; the exchange below orders
+    // Relaxed: a look; the exchange decides, and orders as in Acquire.
+    if (word_.load(std::memory_order_relaxed) == kFree &&
         word_.compare_exchange_weak(expected, kHeld, std::memory_order_acquire, std::memory_order_relaxed)) {
       return;
     }

@@ -128,11 +128,6 @@ MapResult RemapBack(void* from, size_t size, void* to) {
   return Remap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to);
 }
 
-MapResult RemapAnywhere(void* from, size_t old_size, size_t new_size) {
-  if (int error = Enter(Call::kRemap); error != 0) return {nullptr, error};
-  return Remap(from, old_size, new_size, MREMAP_MAYMOVE, nullptr);
-}
-
 size_t PageSize() {
 #if !defined(HAKMEM_BUILD_RELEASE)
   if (size_t size = pretended_page_size.load(std::memory_order_relaxed); size != 0) return size;  // a lone value
@@ -317,7 +312,6 @@ bool WorkingDirectory(char* buffer, size_t size) {
   return length > 0 && buffer[0] == '/';
 }
 
-void Yield() { Syscall(SYS_sched_yield); }
 int ThreadId() { return static_cast<int>(Syscall(SYS_gettid)); }
 int ProcessId() { return static_cast<int>(Syscall(SYS_getpid)); }
 

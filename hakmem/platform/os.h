@@ -40,9 +40,6 @@ int AdviseHuge(void* ptr, size_t size, bool huge);
 // Undoes a RemapTo of the same size a moment ago. Tests cannot make it fail: the place it goes back to was just left.
 [[nodiscard]] MapResult RemapBack(void* from, size_t size, void* to);
 
-// mremap(2) wherever the kernel likes.
-[[nodiscard]] MapResult RemapAnywhere(void* from, size_t old_size, size_t new_size);
-
 // The system's page size in bytes, or the pretended one.
 size_t PageSize();
 
@@ -128,8 +125,6 @@ void* MapWipedOnFork();
 // The working directory, absolute. False when it has no name or that does not fit.
 bool WorkingDirectory(char* buffer, size_t size);
 
-// sched_yield(2).
-void Yield();
 int ThreadId();
 int ProcessId();
 // Fills `out` with 8 random bytes (getrandom(2), then the auxiliary vector's AT_RANDOM).

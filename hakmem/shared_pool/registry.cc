@@ -16,15 +16,14 @@ bool Registry::Add(Superslab* superslab) {
       // Release: the chunk is zero when it can be found. A second chunk that lost the race was never touched.
       slot.compare_exchange_strong(expected, fresh, std::memory_order_release, std::memory_order_relaxed);
     }
-    // Relaxed: the number alone is taken here; the entry's store below publishes.
-    if (size_.compare_exchange_weak(number, number + 1, std::memory_order_acq_rel, std::memory_order_relaxed)) break;
+    // Release: who sees the number finds the chunk that its entry goes to. The entry's own store below publishes the
+    // rest.
+    if (size_.compare_exchange_weak(number, number + 1, std::memory_order_release, std::memory_order_relaxed)) break;
   }
   superslab->number = number;
-  // Release: the metadata is set up when it can be found.
-  chunks_[number / kChunk]
-      .load(std::memory_order_acquire)
-      ->entries[number % kChunk]
-      .store(superslab, std::memory_order_release);
+  Chunk* const chunk = chunks_[number / kChunk].load(std::memory_order_acquire);  // acquire: as in At
+  chunk->entries[number % kChunk].store(superslab,
+                                        std::memory_order_release);  // the metadata is set up when it is found
   return true;
 }
 

@@ -17,7 +17,7 @@ class Registry {
   [[nodiscard]] bool Add(Superslab* superslab);
 
   // Numbers handed out so far.
-  uint32_t size() const { return size_.load(std::memory_order_acquire); }  // acquire: the entries below are visible
+  uint32_t size() const { return size_.load(std::memory_order_acquire); }  // acquire: the chunks below are visible
 
   // The superslab of a number below size(); nullptr while it is being entered.
   Superslab* At(uint32_t number) const {
