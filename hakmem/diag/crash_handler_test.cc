@@ -11,6 +11,7 @@
 #include <string>
 
 #include "gtest/gtest.h"
+#include "hakmem/diag/address_info.h"
 #include "testing/child/child.h"
 
 namespace hakmem::crash_handler {
@@ -99,6 +100,35 @@ TEST(CrashHandlerTest, AHandlerForOneTimeIsCalledOnce) {
   });
   EXPECT_TRUE(WIFSIGNALED(ending.status));
   EXPECT_EQ(WTERMSIG(ending.status), SIGSEGV);
+}
+
+// What there is of the report is sent, and the program dies of what it would have died of.
+TEST(CrashHandlerTest, AReportThatFailsItselfEndsThere) {
+  const Ending ending = RunInChild([] {
+    Install(AllocateZeroed);
+    StartThread();
+    SetDescriber([](const void*, AddressInfo*) { *reinterpret_cast<volatile int*>(32) = 1; });
+    Fault();
+  });
+  EXPECT_TRUE(WIFSIGNALED(ending.status));
+  EXPECT_EQ(WTERMSIG(ending.status), SIGSEGV);
+  EXPECT_EQ(ending.err.rfind("hakmem: SIGSEGV: the program ", 0), 0u) << ending.err;
+  EXPECT_NE(ending.err.find("hakmem:   (the report ends here: it failed itself)\n"), std::string::npos) << ending.err;
+}
+
+// A thread without a stack of its own for the handler is reported all the same, as long as it has some of its own left.
+TEST(CrashHandlerTest, WithoutMemoryForStacks) {
+  const Ending ending = RunInChild([] {
+    Install([](size_t, size_t) -> void* { return nullptr; });
+    StartThread();
+    stack_t now = {};
+    sigaltstack(nullptr, &now);
+    if ((now.ss_flags & SS_DISABLE) == 0) _exit(2);
+    EndThread();
+    Fault();
+  });
+  EXPECT_TRUE(WIFSIGNALED(ending.status));
+  EXPECT_EQ(ending.err.rfind("hakmem: SIGSEGV: the program ", 0), 0u) << ending.err;
 }
 
 TEST(CrashHandlerTest, ThreadsGiveTheirStacksBack) {

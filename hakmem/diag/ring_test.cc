@@ -7,10 +7,12 @@
 #include <atomic>
 #include <cstring>
 #include <map>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "hakmem/config/options.h"
 #include "hakmem/platform/os.h"
 
 namespace hakmem::ring {
@@ -48,6 +50,17 @@ std::vector<Record> RecordsOf(uint64_t least) {
 }
 
 const void* Address(uint64_t n) { return reinterpret_cast<const void*>(n); }
+
+TEST(DumpFileNameTest, IsThatOfTheProcess) {
+  const std::string process = std::to_string(getpid());
+  char name[64];
+  EXPECT_EQ(DumpFileName(name, sizeof(name)), "hakmem-ring." + process);
+  g_options.ring_file = "/a/%p/b%q%p%";
+  EXPECT_EQ(DumpFileName(name, sizeof(name)), "/a/" + process + "/b%q" + process + "%");
+  g_options.ring_file = "";
+  EXPECT_EQ(DumpFileName(name, sizeof(name)), "hakmem-ring." + process);
+  g_options.ring_file = nullptr;
+}
 
 // The first test: the recorder cannot be turned off again.
 TEST(RingTest, IsOffUntilStarted) {

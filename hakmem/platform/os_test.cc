@@ -2,15 +2,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cstring>
+#include <string>
 #include <thread>
 
 #include "gtest/gtest.h"
 #include "testing/support/faults.h"
 #include "testing/support/pages.h"
+#include "testing/support/sandbox.h"
 
 namespace hakmem::os {
 namespace {
@@ -94,6 +98,38 @@ TEST(OsTest, Identities) {
   EXPECT_EQ(PageSize(), static_cast<size_t>(sysconf(_SC_PAGESIZE)));
   EXPECT_FALSE(IsSecure());
   EXPECT_NE(RandomSeed(), RandomSeed());
+}
+
+TEST(OsTest, ReadsOnlyWhatIsThere) {
+  const size_t page = PageSize();
+  char* const pages = static_cast<char*>(Map(nullptr, 2 * page, false).ptr);
+  ASSERT_NE(pages, nullptr);
+  Unmap(pages + page, page);
+  const auto reads = [&](ptrdiff_t at, size_t size) {
+    char to[16] = {};
+    memset(pages, 'x', page);
+    return ReadMemory(reinterpret_cast<uintptr_t>(pages + at), to, size) &&
+           std::string(to, size) == std::string(size, 'x') && to[size] == 0;
+  };
+  const auto holds = [&] {
+    const auto end = static_cast<ptrdiff_t>(page);
+    return reads(0, 1) && reads(3, 9) && reads(end - 8, 8) && reads(end - 3, 3) && !reads(end - 3, 4) &&
+           !reads(end, 1) && !ReadMemory(8, pages, 8);
+  };
+  EXPECT_TRUE(holds());
+  // The same where the kernel lets no process look into another, itself included.
+  EXPECT_TRUE(test::HoldsInChild([&] { return test::RefuseSystemCall(SYS_process_vm_readv, EPERM) && holds(); }));
+  EXPECT_TRUE(test::HoldsInChild([&] { return test::RefuseSystemCall(SYS_process_vm_readv, ENOSYS) && holds(); }));
+  Unmap(pages, page);
+}
+
+// What the kernel hands each program at its start does for once.
+TEST(OsTest, ASeedWithoutRandomNumbers) {
+  EXPECT_TRUE(test::HoldsInChild([] {
+    uint64_t start;
+    memcpy(&start, reinterpret_cast<const void*>(getauxval(AT_RANDOM)), sizeof(start));
+    return test::RefuseSystemCall(SYS_getrandom, ENOSYS) && RandomSeed() == start;
+  }));
 }
 
 #if !defined(HAKMEM_BUILD_RELEASE)

@@ -142,6 +142,22 @@ TEST_F(RunTest, Misuse) {
   ExpectFailure({"--stat", "ls"}, 125, "unknown flag --stat (--help lists the flags)");
 }
 
+// A copy of the tool, which looks for the library where itself is.
+TEST_F(RunTest, TheLibraryHasToBeBesideIt) {
+  const std::string built = *g_tool;
+  const std::string content = ReadFile(built);
+  for (const char* name : {"/alone", "/a b"}) ASSERT_EQ(mkdir((files_.directory() + name).c_str(), 0755), 0);
+  for (const char* name : {"/alone/bin", "/a b/bin"}) ASSERT_EQ(mkdir((files_.directory() + name).c_str(), 0755), 0);
+  *g_tool = files_.Write("alone/bin/run", content);
+  ExpectFailure({"true"}, 125, "libhakmem.so is not where the build puts it");
+  *g_tool = files_.Write("a b/bin/run", content);
+  char library[PATH_MAX];
+  ASSERT_NE(realpath(files_.Write("a b/libhakmem.so", "").c_str(), library), nullptr);
+  ExpectFailure({"true"}, 125,
+                std::string(library) + " cannot be preloaded: LD_PRELOAD has no way to write a space or a colon");
+  *g_tool = built;
+}
+
 TEST_F(RunTest, NotFound) {
   ExpectFailure({"no-such-program"}, 127, "no-such-program: no such program in PATH");
   ExpectFailure({"/no/such/program"}, 127, "/no/such/program: No such file or directory");

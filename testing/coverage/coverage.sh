@@ -1,49 +1,67 @@
 #!/bin/bash
-# Line coverage of the allocator by tests and fuzz corpora together.
+# Line coverage of hakmem/ by tests and fuzz corpora.
 #
-#   ./bazelw run //testing/coverage [-- PATTERN...]
+#   ./bazelw run //testing/coverage                       everything; fails below the least total (at the end)
+#   ./bazelw run //testing/coverage -- PATTERN...         what these tests reach, together
+#   ./bazelw run //testing/coverage -- --each PATTERN...  a line for each of them, measured alone: //fuzz:threads ...
 #
-# Runs the tests (by default those of hakmem/, fuzz/ and testing/) with clang's source-based coverage, merges their profiles,
-# and prints a line for each source file of hakmem/ and the lines that nothing reached. COVERAGE_DIR keeps the
-# profiles; the last line printed is the total.
+# Runs the tests with clang's source-based coverage, in each of the builds named below, and counts a line as reached when it
+# was in one of them. COVERAGE_DIR keeps what was measured.
 set -eu
 
 cd "${BUILD_WORKSPACE_DIRECTORY:?run it with ./bazelw run}"
 work=${COVERAGE_DIR:-$(mktemp -d /tmp/hakmem-coverage-XXXXXX)}
-mkdir -p "$work/profiles"
-patterns=("$@")
-[ $# -ne 0 ] || patterns=(//hakmem/... //fuzz/... //testing/...)
+mkdir -p "$work"
+tool() { if command -v "$1-19" >/dev/null; then "$1-19" "${@:2}"; else "$@"; fi; }
 
-# %m: one file for each binary, into which all its processes merge. Not in the sandbox, which would be thrown away.
-status=0
-./bazelw test --config=coverage --noshow_progress --keep_going --nocache_test_results --spawn_strategy=local \
-  --test_tag_filters=-release-check,-manual,-no-coverage \
-  "--test_env=LLVM_PROFILE_FILE=$work/profiles/%m-%p.profraw" \
-  "${patterns[@]}" >"$work/tests.log" 2>&1 || status=$?
-tail -n 3 "$work/tests.log"
-[ $status -eq 0 ] || echo "coverage: some tests failed; see $work/tests.log" >&2
+lines() { /usr/bin/python3 -B testing/coverage/lines.py "$@"; }
 
-llvm-profdata-19 merge --sparse --failure-mode=all "$work"/profiles/*.profraw -o "$work/all.profdata"
+# measure NAME FLAGS PATTERN...: leaves the lines, with counts, in $work/NAME.lcov.
+measure() {
+  local name=$1 flags=$2 status=0 binaries=() objects=() binary
+  shift 2
+  rm -rf "$work/$name.profiles"
+  mkdir "$work/$name.profiles"
+  # %m: one file for each binary, %c: which is the counters of all its processes, libraries in other programs included.
+  # Not in the sandbox, which would be thrown away.
+  # shellcheck disable=SC2086
+  ./bazelw test --config=coverage $flags --noshow_progress --keep_going --nocache_test_results --spawn_strategy=local \
+    --test_tag_filters=-release-check,-manual --build_tag_filters=-release-check,-manual \
+    "--build_event_json_file=$work/$name.events" "--test_env=LLVM_PROFILE_FILE=$work/$name.profiles/%c%m.profraw" \
+    -- "$@" >"$work/$name.log" 2>&1 || status=$?
+  if [ $status -ne 0 ]; then
+    grep -E '^(FAIL|ERROR|TIMEOUT|FLAKY)|FAILED' "$work/$name.log" >&2 || tail -n 20 "$work/$name.log" >&2
+    echo "coverage: bazel ended with status $status; see $work/$name.log" >&2
+    return 1
+  fi
+  mapfile -t binaries < <(lines binaries "$work/$name.events")
+  [ ${#binaries[@]} -ne 0 ] || { echo "coverage: no binaries in $work/$name.events" >&2; return 1; }
+  for binary in "${binaries[@]}"; do objects+=(-object "$binary"); done
+  tool llvm-profdata merge --sparse "$work/$name.profiles"/*.profraw -o "$work/$name.profdata"
+  tool llvm-cov export "${objects[@]}" -instr-profile="$work/$name.profdata" -format=lcov \
+    -ignore-filename-regex='(^|/)(testing|fuzz|external|usr)/' >"$work/$name.lcov" 2>"$work/$name.warnings"
+}
 
-# The binaries: every test, the library, and what tests start.
-objects=()
-while IFS= read -r file; do objects+=(-object "$file"); done < <(
-  find -L bazel-bin/hakmem bazel-bin/fuzz bazel-bin/testing -type f -perm -u+x \
-    ! -path '*.runfiles*' ! -name '*.sh' ! -name '*.py' ! -name '*.params' -size +20k 2>/dev/null |
-    while IFS= read -r f; do [ "$(head -c 4 "$f" | tail -c 3)" = ELF ] && echo "$f"; done
-)
-[ ${#objects[@]} -ne 0 ] || { echo "coverage: no binaries" >&2; exit 1; }
+# Sources of tests alone, wherever they lie.
+testonly='attr(testonly, 1, //hakmem/...)'
+./bazelw query --noshow_progress "labels(srcs, $testonly) union labels(hdrs, $testonly)" >"$work/testonly" 2>/dev/null
 
-mapfile -t sources < <(git ls-files 'hakmem/*.cc' 'hakmem/*.h' | grep -v '_test.cc$' | grep -v '^hakmem/run/')
-# Fork children and exits without handlers leave no profile: their lines count as not reached.
-llvm-cov-19 report "${objects[@]}" -instr-profile="$work/all.profdata" --show-branch-summary=false \
-  --show-region-summary=false "${sources[@]}" 2>"$work/report.err" | sed 's|^/proc/self/cwd/||' >"$work/report.txt"
-llvm-cov-19 export "${objects[@]}" -instr-profile="$work/all.profdata" -format=lcov "${sources[@]}" \
-  2>/dev/null >"$work/lcov.txt"
-cat "$work/report.txt"
-echo "lines that nothing reached:"
-sed -n 's|^SF:\(/proc/self/cwd/\)\{0,1\}|SF:|; s|^SF:.*/hakmem/\(hakmem/.*\)|SF:\1|; p' "$work/lcov.txt" | awk '
-  /^SF:/ { file = substr($0, 4); line = "" }
-  /^DA:/ { split(substr($0, 4), d, ","); if (d[2] == 0) line = line " " d[1] }
-  /^end_of_record/ { if (line != "") print "  " file ":" line }'
-awk '$1 == "TOTAL"' "$work/report.txt"
+if [ "${1:-}" = --each ]; then
+  shift
+  for pattern in "$@"; do
+    name=$(printf %s "${pattern#//}" | tr -c 'a-zA-Z0-9_' -)
+    measure "$name" "" "$pattern"
+    printf '%s: ' "$pattern"
+    lines total "$work/testonly" "$work/$name.lcov"
+  done
+elif [ $# -ne 0 ]; then
+  measure some "" "$@"
+  lines report "$work/testonly" "$work/some.lcov"
+else
+  # Debug builds hold the least that is theirs alone: what guard and release builds have beside is reached by fewer tests.
+  measure debug "" //hakmem/... //fuzz/... //testing/...
+  measure guard --config=guard //hakmem/... //testing/misuse/... //testing/faults/...
+  measure release --config=release //hakmem/... //testing/misuse/... //testing/faults/... //testing/interpose/...
+  lines report --least=95 --reasons=testing/coverage/uncovered.md "$work/testonly" \
+    "$work"/debug.lcov "$work"/guard.lcov "$work"/release.lcov
+fi

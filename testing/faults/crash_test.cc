@@ -39,12 +39,32 @@ TEST(CrashTest, WithoutTheOptionThereIsNoReport) {
 }
 
 TEST(CrashTest, AnOverflowedStackIsReported) {
-  for (const char* name : {"stack-overflow", "stack-overflow-in-thread"}) {
+  for (const char* name : {"stack-overflow", "stack-overflow-in-thread", "stack-overflow-in-child"}) {
     const Outcome outcome = RunFault(name);
     EXPECT_EQ(outcome.signal(), SIGSEGV) << name;
     EXPECT_TRUE(absl::StrContains(outcome.err, "The stack is used up")) << name << outcome.err;
     EXPECT_TRUE(absl::StrContains(outcome.err, "UseUpTheStack+0x")) << name << outcome.err;
   }
+}
+
+// What the kernel and the processor know of an access, in words.
+TEST(CrashTest, EachKindOfAddressIsToldInWords) {
+  const Outcome cut = RunFault("read-of-cut-file");
+  EXPECT_EQ(cut.signal(), SIGBUS);
+  EXPECT_TRUE(absl::StrContains(cut.err, "hakmem: SIGBUS: the program ")) << cut.err;
+  EXPECT_TRUE(absl::StrContains(cut.err, ", which no memory stands behind (a file that was cut?)\n")) << cut.err;
+  const Outcome jump = RunFault("jump-to-nowhere");
+  EXPECT_EQ(jump.signal(), SIGSEGV);
+  EXPECT_TRUE(absl::StrContains(jump.err, " address 0x18, where no memory is\n")) << jump.err;
+  EXPECT_TRUE(absl::StrContains(jump.err, "JumpToNowhere+0x")) << jump.err;  // the caller
+#if defined(__x86_64__)
+  EXPECT_TRUE(absl::StrContains(cut.err, "read from address")) << cut.err;
+  EXPECT_TRUE(absl::StrContains(jump.err, "jumped to address 0x18")) << jump.err;
+  const Outcome wild = RunFault("wild-pointer");
+  EXPECT_EQ(wild.signal(), SIGSEGV);
+  EXPECT_TRUE(absl::StrContains(wild.err, "used an address that cannot be one: data was taken for a pointer\n"))
+      << wild.err;
+#endif
 }
 
 TEST(CrashTest, AHandlerThatTheProgramSetsLaterIsTheProgramsAlone) {

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdint>
@@ -52,6 +53,12 @@ __attribute__((noinline)) int UseUpTheStack(volatile char* above) {
   volatile char here[4096];
   here[0] = above != nullptr ? above[0] : 1;
   return UseUpTheStack(here) + here[0];
+}
+
+// The call is the last thing that has a frame.
+__attribute__((noinline)) void JumpToNowhere(void (*function)()) {
+  function();
+  __asm__ volatile("" ::: "memory");
 }
 
 }  // extern "C"
@@ -161,6 +168,35 @@ void TwoAtOnce() {
   b.join();
 }
 
+void OverflowInChild() {
+  Announce(nullptr);
+  const pid_t child = fork();
+  if (child == 0) exit(UseUpTheStack(nullptr));
+  int status = 0;
+  waitpid(child, &status, 0);
+  raise(WTERMSIG(status));
+}
+
+void ReadOfCutFile() {
+  const int file = memfd_create("file", 0);
+  if (ftruncate(file, 8192) != 0) exit(3);
+  char* const p = static_cast<char*>(mmap(nullptr, 8192, PROT_READ, MAP_SHARED, file, 0));
+  Announce(p + 4096);
+  if (ftruncate(file, 4096) != 0) exit(3);
+  exit(*const_cast<volatile char*>(p + 4096));
+}
+
+void Jump() {
+  Announce(reinterpret_cast<void*>(24));
+  JumpToNowhere(reinterpret_cast<void (*)()>(24));
+}
+
+// Text where a pointer should be.
+void WildPointer() {
+  Announce(nullptr);
+  exit(*reinterpret_cast<volatile char*>(0x6261626162616261));
+}
+
 void OwnHandler() {
   Announce(nullptr);
   struct sigaction action = {};
@@ -198,6 +234,10 @@ constexpr Program kPrograms[] = {
     {"write-to-locked-block", WriteToLockedBlock},
     {"stack-overflow", Overflow},
     {"stack-overflow-in-thread", OverflowInThread},
+    {"stack-overflow-in-child", OverflowInChild},
+    {"read-of-cut-file", ReadOfCutFile},
+    {"jump-to-nowhere", Jump},
+    {"wild-pointer", WildPointer},
     {"two-at-once", TwoAtOnce},
     {"own-handler", OwnHandler},
     {"abort", Abort},

@@ -2,10 +2,13 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "testing/interpose/served.h"
 
@@ -30,6 +33,31 @@ static int HasCppLibrary(void) {
   return found;
 }
 
+// operator new, which has to throw when memory is out, and has nothing to throw with here.
+extern void* _Znwm(size_t size) __attribute__((weak));
+
+static const char* TestNewWithoutMemory(size_t too_much) {
+  int ends[2];
+  if (_Znwm == NULL || pipe(ends) != 0) return "operator new is missing";
+  const pid_t child = fork();
+  if (child == 0) {
+    dup2(ends[1], 2);
+    _Znwm(too_much);
+    _exit(0);
+  }
+  close(ends[1]);
+  char text[4096];
+  size_t length = 0;
+  for (ssize_t n; (n = read(ends[0], text + length, sizeof text - 1 - length)) > 0;) length += (size_t)n;
+  close(ends[0]);
+  text[length] = 0;
+  int status = 0;
+  waitpid(child, &status, 0);
+  if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT) return "operator new without memory did not abort";
+  if (strstr(text, "out of memory, and no C++ library to throw std::bad_alloc\n") == NULL) return "and did not say why";
+  return NULL;
+}
+
 int main(int argc, char** argv) {
   pthread_t threads[4];
   for (int i = 0; i < 4; ++i) pthread_create(&threads[i], NULL, Work, NULL);
@@ -43,6 +71,7 @@ int main(int argc, char** argv) {
   void* none = malloc(too_much);
   if (none != NULL || errno != ENOMEM) fault = "malloc of too much did not fail with ENOMEM";
   if (argc > 1 && strcmp(argv[1], "--no-cpp") == 0 && HasCppLibrary()) fault = "the C++ library was loaded";
+  if (fault == NULL && !HasCppLibrary()) fault = TestNewWithoutMemory(too_much);
   if (fault != NULL) {
     fprintf(stderr, "%s\n", fault);
     return 1;
