@@ -10,7 +10,9 @@
 #include <hakmem/hakmem.h>
 
 #include "gtest/gtest.h"
+#include "hakmem/mmap_gate/mmap_gate.h"
 #include "hakmem/platform/os.h"
+#include "testing/support/threads.h"
 
 namespace hakmem {
 namespace {
@@ -78,6 +80,48 @@ TEST_F(NoMemory, ReallocKeepsTheBlock) {
   EXPECT_STREQ(q, "stays");
   hak_free(p);
   hak_free(q);
+}
+
+// A smaller block cannot be had either, which programs do not expect.
+TEST_F(NoMemory, ABlockThatShrinksStaysWhereItIs) {
+  char* const p = static_cast<char*>(hak_malloc(200000));
+  strcpy(p, "stays");
+  std::vector<void*> blocks;
+  os::SetFaultHook(NoMapping);
+  while (void* block = hak_malloc(40)) blocks.push_back(block);
+  errno = 4711;
+  EXPECT_EQ(hak_realloc(p, 40), p);
+  EXPECT_EQ(errno, 4711);
+  EXPECT_STREQ(p, "stays");
+  os::SetFaultHook(nullptr);
+  hak_free(p);
+  for (void* block : blocks) hak_free(block);
+}
+
+// A thread that comes when there is not even memory for its heap can give back, and what it gives back is not lost.
+TEST_F(NoMemory, AThreadWithoutAHeapFrees) {
+  constexpr size_t kSize = 77 * 16 - 16;
+  void* const p = hak_malloc(kSize);
+  ASSERT_NE(p, nullptr);
+  os::SetFaultHook(NoMapping);
+  while (gate::AllocateMetadata(64, 64) != nullptr) {
+  }
+  void* none = p;
+  test::RunInThread([&] {
+    none = hak_malloc(kSize);
+    hak_free(p);
+  });
+  os::SetFaultHook(nullptr);
+  EXPECT_EQ(none, nullptr);
+  hak_trim(0);
+  std::vector<void*> blocks;
+  bool again = false;
+  for (int i = 0; i < 10000 && !again; ++i) {
+    blocks.push_back(hak_malloc(kSize));
+    again = blocks.back() == p;
+  }
+  EXPECT_TRUE(again);
+  for (void* block : blocks) hak_free(block);
 }
 
 TEST_F(NoMemory, FreeNeverFails) {
