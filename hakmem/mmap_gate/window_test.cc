@@ -108,9 +108,9 @@ TEST_F(WindowTest, AHoleWhereTheUsualPlacesAreRefused) {
 }
 
 TEST_F(WindowTest, AHoleThatSomebodyElseTookIsNone) {
-  Refuse(1 | 1 << 2, ENOMEM);
+  Refuse(~2u, ENOMEM);  // all but the hole
   OpenWindow(true);
-  EXPECT_EQ(mappings.load(), 3u);
+  EXPECT_GE(mappings.load(), 3u);
   EXPECT_FALSE(HasWindow());
 }
 #endif
