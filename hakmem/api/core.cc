@@ -15,6 +15,7 @@
 #include "hakmem/platform/os.h"
 #include "hakmem/shared_pool/shared_pool.h"
 #include "hakmem/superslab/address_map.h"
+#include "hakmem/tiny/outbox.h"
 #include "hakmem/trace/trace.h"
 
 namespace hakmem::core {
@@ -91,6 +92,7 @@ size_t SizeIn(const Region* region, const void* p) {
 }
 
 void FreeNow(void* p) {
+  if (tiny::AddAgainToOutbox(p)) return;
   Region* region = address_map::RegionOf(p);
   // Relaxed: RegionOf orders.
   if (region != nullptr && region->kind.load(std::memory_order_relaxed) == Region::Kind::kSuperslab) {

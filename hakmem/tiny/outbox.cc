@@ -25,7 +25,7 @@ void Notify(HeapId owner_id, Slab& slab) {
   if (owner->state.IsPooled()) TidyPooled(owner);
 }
 
-void PushEntry(Heap& heap, unsigned index) {
+HAK_NOINLINE void PushEntry(Heap& heap, unsigned index) {
   OutboxEntry& entry = heap.rest->outbox[index];
   Slab& slab = *entry.slab;
   const Chain chain = entry.chain;
@@ -44,28 +44,54 @@ void PushEntry(Heap& heap, unsigned index) {
   }
 }
 
+uintptr_t PieceOf(const void* p) { return reinterpret_cast<uintptr_t>(p) >> kSlabShift; }
+unsigned IndexOf(uintptr_t piece) { return static_cast<unsigned>((piece ^ (piece >> 6)) % HeapRest::kOutboxEntries); }
+
+HAK_ALWAYS_INLINE void AddTo(Heap& heap, OutboxEntry& entry, unsigned index, Block* block) {
+  heap.counters.remote_frees.Add(1);
+  entry.chain.PushFront(block);
+  const size_t size = kSizeClasses[entry.size_class].block_size;
+  heap.rest->outbox_bytes += size;
+  if (HAK_UNLIKELY(entry.chain.count >= kMostBlocks || entry.chain.count * size >= kMostBytes)) PushEntry(heap, index);
+  if (HAK_UNLIKELY(heap.rest->outbox_bytes >= kMostBytesInAll)) FlushOutbox(heap);
+}
+
 }  // namespace
 
 void AddToOutbox(Heap& heap, Slab& slab, Block* block) {
-  heap.counters.remote_frees.Add(1);
   HeapRest& rest = *heap.rest;
-  const uintptr_t key = reinterpret_cast<uintptr_t>(slab.base()) >> kSlabShift;
-  const unsigned index = static_cast<unsigned>((key ^ (key >> 6)) % HeapRest::kOutboxEntries);
+  const uintptr_t piece = PieceOf(slab.base());
+  const unsigned index = IndexOf(piece);
   OutboxEntry& entry = rest.outbox[index];
   if (entry.slab != &slab) {
     if (entry.slab != nullptr) PushEntry(heap, index);
-    entry.slab = &slab;
+    entry = {&slab, {}, piece, slab.size_class()};
     rest.outbox_used |= uint64_t{1} << index;
   }
   if (HAK_UNLIKELY(entry.chain.first == block)) {
     ReportFault(Fault::kDoubleFree, "free", block, "it was freed last");
     return;
   }
-  entry.chain.PushFront(block);
-  const size_t size = slab.block_size();
-  rest.outbox_bytes += size;
-  if (entry.chain.count >= kMostBlocks || entry.chain.count * size >= kMostBytes) PushEntry(heap, index);
-  if (HAK_UNLIKELY(rest.outbox_bytes >= kMostBytesInAll)) FlushOutbox(heap);
+  AddTo(heap, entry, index, block);
+}
+
+bool AddAgainToOutbox(void* p) {
+  Heap* heap = DrivenHeap();
+  if (HAK_UNLIKELY(heap->rest == nullptr)) return false;
+  const uintptr_t piece = PieceOf(p);
+  const unsigned index = IndexOf(piece);
+  OutboxEntry& entry = heap->rest->outbox[index];
+  // The block that waits keeps the slab from ending, so it is still the slab that it was.
+  if (entry.piece != piece || entry.chain.first == p) return false;
+  const size_t offset = reinterpret_cast<uintptr_t>(p) % kSlabSize;
+  const SizeClass& row = kSizeClasses[entry.size_class];
+  const uint32_t at = row.IndexOf(offset);
+  if (HAK_UNLIKELY(at >= row.capacity || size_t{at} * row.block_size != offset)) return false;
+  const bool was_busy = heap->busy;
+  SetBusy(*heap, true);
+  AddTo(*heap, entry, index, static_cast<Block*>(p));
+  SetBusy(*heap, was_busy);
+  return true;
 }
 
 void PushWithoutHeap(Slab& slab, const Chain& chain) {

@@ -9,6 +9,11 @@ namespace hakmem::tiny {
 // Adds a block of a slab that this heap does not own. What waits is bounded by number and bytes.
 void AddToOutbox(Heap& heap, Slab& slab, Block* block);
 
+// The same for whatever lies at `p` when a block of the same slab waits already, which tells all that has to be known;
+// the lists of the slab's owner are not looked at. False, and nothing happens, when there is none, when `p` is no block,
+// or was freed last.
+[[nodiscard]] bool AddAgainToOutbox(void* p);
+
 // Pushes a chain of a slab on behalf of a thread that could not get a heap: nothing is claimed, but a slab that nobody
 // owns is made known to those who look for blocks.
 void PushWithoutHeap(Slab& slab, const Chain& chain);

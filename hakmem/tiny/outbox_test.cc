@@ -95,6 +95,67 @@ TEST_F(OutboxTest, AllTogetherAreBoundedInBytes) {
   for (FullSlab& full : slabs) me.Free(full.out);
 }
 
+TEST_F(OutboxTest, TheSecondBlockOfASlabNeedsNoLookUp) {
+  TestHeap owner;
+  TestHeap me;
+  FullSlab full = MakeFull(owner, ClassOfSize(64));
+  const auto again = [&](void* p) { return me.Drive([p] { return AddAgainToOutbox(p); }); };
+  Block* const first = full.TakeOut();
+  EXPECT_FALSE(again(first)) << "nothing of its slab waits";
+  me.Free(first);
+  EXPECT_FALSE(again(first)) << "freed twice in a row";
+  Block* const second = full.TakeOut();
+  EXPECT_FALSE(again(reinterpret_cast<char*>(second) + 16)) << "inside a block";
+  EXPECT_FALSE(again(full.slab->base() + kSlabSize)) << "another slab";
+  EXPECT_FALSE(again(nullptr));
+  EXPECT_EQ(Waiting(*me), 1u);
+  EXPECT_TRUE(again(second));
+  EXPECT_EQ(Waiting(*me), 2u);
+  EXPECT_EQ(me->counters.remote_frees.value(), 2u);
+  EXPECT_FALSE(me->busy);
+  CheckAccount(*me);
+  FlushOutbox(*me);
+  EXPECT_EQ(full.slab->PeekRemote().count, 2u);
+  EXPECT_FALSE(again(full.out.back())) << "nothing waits any more";
+  me.Free(full.out);
+}
+
+TEST_F(OutboxTest, ItIsBoundedThatWayToo) {
+  TestHeap owner;
+  TestHeap me;
+  FullSlab full = MakeFull(owner, ClassOfSize(64));
+  me.Free(full.TakeOut());
+  for (uint32_t i = 1; i < kMostBlocks; ++i) {
+    Block* const block = full.TakeOut();
+    ASSERT_TRUE(me.Drive([block] { return AddAgainToOutbox(block); })) << i;
+  }
+  EXPECT_EQ(Waiting(*me), 0u);
+  EXPECT_EQ(full.slab->PeekRemote().count, kMostBlocks);
+  CheckAccount(*me);
+  me.Free(full.out);
+}
+
+// A slab whose blocks wait may have become the heap's own since.
+TEST_F(OutboxTest, BlocksOfASlabThatIsOwnByNowComeHome) {
+  TestHeap owner;
+  TestHeap me;
+  FullSlab full = MakeFull(owner, ClassOfSize(64));
+  me.Free(full.TakeOut());
+  ReleaseOrPlace(*owner, owner.Own(*full.slab));
+  {
+    OwnedSlab owned = me.Own(*full.slab);
+    Place(*me, owned);
+  }
+  Block* const block = full.TakeOut();
+  ASSERT_TRUE(me.Drive([block] { return AddAgainToOutbox(block); }));
+  FlushOutbox(*me);
+  EXPECT_EQ(full.slab->PeekRemote().count, 2u);
+  EXPECT_FALSE(me->inbox.IsEmpty());
+  ReadInbox(*me);
+  EXPECT_TRUE(me.Own(*full.slab).HasFree());
+  me.Free(full.out);
+}
+
 TEST_F(OutboxTest, ManySlabsShareTheEntries) {
   TestHeap owner;
   TestHeap me;

@@ -43,14 +43,6 @@ constinit bool has_exit_key = false;
 // so that destructors of other keys, in whatever order, still find it.
 constexpr uint8_t kExitRounds = 2;
 
-// A slow path that a fork may interrupt in another thread: the child then must not use this heap. Stores of the same
-// thread, in order; the compiler is kept from moving them.
-void SetBusy(Heap& heap, bool busy) {
-  std::atomic_signal_fence(std::memory_order_seq_cst);  // see above
-  heap.busy = busy;
-  std::atomic_signal_fence(std::memory_order_seq_cst);  // see above
-}
-
 // Gives back what the heap holds, and gives up or retires its slabs.
 void Empty(Heap& heap) {
   ReadInbox(heap);

@@ -6,6 +6,14 @@
 
 namespace hakmem::tiny {
 
+// A slow path that a fork may interrupt in another thread: the child then must not use this heap. Stores of the same
+// thread, in order; the compiler is kept from moving them.
+inline void SetBusy(Heap& heap, bool busy) {
+  std::atomic_signal_fence(std::memory_order_seq_cst);  // see above
+  heap.busy = busy;
+  std::atomic_signal_fence(std::memory_order_seq_cst);  // see above
+}
+
 // The heap that the calling thread drives for the time of one slow operation. Usually that is the thread's own; a
 // thread that has ended its heap already (a destructor that frees, after ours ran) borrows one from the pool.
 class HeapScope {
