@@ -10,8 +10,8 @@ namespace hakmem::tiny {
 void AddToOutbox(Heap& heap, Slab& slab, Block* block);
 
 // The same for whatever lies at `p` when a block of the same slab waits already, which tells all that has to be known;
-// the lists of the slab's owner are not looked at. False, and nothing happens, when there is none, when `p` is no block,
-// or was freed last.
+// the lists of the slab's owner are not looked at. False, and nothing happens, when there is none, when `p` is no
+// block, or was freed last.
 [[nodiscard]] bool AddAgainToOutbox(void* p);
 
 // Pushes a chain of a slab on behalf of a thread that could not get a heap: nothing is claimed, but a slab that nobody
