@@ -182,7 +182,7 @@ TEST(RunnerTest, MemoryIsMeasuredAtItsPoints) {
   runner.Run({.check = false, .samples = samples});
   // Touched, a byte of each page. What other tests have left idle may serve a part of it, and was resident before.
   EXPECT_GT(samples[0].resident, 30'000'000u);
-  EXPECT_LT(samples[0].resident, 80'000'000u);
+  EXPECT_LT(samples[0].resident, 100'000'000u);  // a thread sanitizer's shadow is resident, too
   EXPECT_GE(samples[3].seconds, samples[0].seconds);
 }
 
