@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <cstring>
+
 #include "hakmem/platform/compiler.h"
 #include "hakmem/platform/kernel_order.h"
 
@@ -319,7 +321,10 @@ uint64_t RandomSeed() {
   uint64_t seed = 0;
   constexpr int kNonBlocking = 1;
   if (Syscall(SYS_getrandom, AsLong(&seed), sizeof(seed), kNonBlocking) == sizeof(seed)) return seed;
-  if (const auto* bytes = reinterpret_cast<const uint64_t*>(getauxval(AT_RANDOM)); bytes != nullptr) seed ^= *bytes;
+  // 16 random bytes, at any address (getauxval(3)).
+  if (const auto* bytes = reinterpret_cast<const char*>(getauxval(AT_RANDOM)); bytes != nullptr) {
+    memcpy(&seed, bytes, sizeof(seed));
+  }
   return seed;
 }
 

@@ -162,7 +162,9 @@ TEST_F(RecorderTest, CompleteHoweverTheProgramEnds) {
   for (const auto& [how, signal] : std::map<std::string, int>{
            {"segv", SIGSEGV}, {"kill", SIGKILL}, {"abort", SIGABRT}, {"_exit", 0}, {"return", 0}}) {
     // Sanitizers have a handler of their own.
-    const Outcome outcome = Run({"end", how}, {{"ASAN_OPTIONS", "handle_segv=0"}, {"TSAN_OPTIONS", "handle_segv=0"}});
+    const Outcome outcome =
+        Run({"end", how},
+            {{"ASAN_OPTIONS", "handle_segv=0"}, {"TSAN_OPTIONS", "handle_segv=0"}, {"UBSAN_OPTIONS", "handle_segv=0"}});
     EXPECT_EQ(outcome.signal(), signal) << how;
     EXPECT_EQ(Sizes(Read()), UpTo(10000)) << how;
   }
