@@ -1,9 +1,14 @@
 // Slabs that will be used from end to end lie in huge pages, all others outside of them.
 
+#include <errno.h>
+
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "hakmem/platform/os.h"
 #include "hakmem/shared_pool/pool_test.h"
+#include "testing/support/faults.h"
+#include "testing/support/pages.h"
 
 namespace hakmem::pool {
 namespace {
@@ -24,6 +29,7 @@ class HugeSlabsTest : public PoolTest {
     for (Slab* slab : taken_) Give(sparse_, *slab);
     PoolTest::TearDown();
   }
+  HAK_NO_ASAN static void Touch(const Slab& slab) { *static_cast<volatile char*>(slab.base()) = 1; }
   static bool IsHuge(const Slab& slab) { return slab.superslab().huge.load(); }
 
   Cache sparse_;
@@ -77,6 +83,51 @@ TEST_F(HugeSlabsTest, APurgeEndsTheHugePage) {
   EXPECT_FALSE(IsHuge(kept));
   Give(dense_, kept);
 }
+
+TEST_F(HugeSlabsTest, APurgeGivesBackWhatTheHugePageBroughtUnasked) {
+  Slab& kept = Take(dense_, kClass);
+  ASSERT_TRUE(IsHuge(kept));
+  Touch(kept);
+  ASSERT_EQ(g_idle.idle(), 0u);
+  GiveBackIdle(SIZE_MAX);
+  EXPECT_EQ(test::ResidentBytes(kept.superslab().base + kSlabSize, kSuperslabSize - kSlabSize), 0);
+  EXPECT_EQ(g_idle.idle(), 0u);
+  Give(dense_, kept);
+}
+
+TEST_F(HugeSlabsTest, SlotsThatWerePurgedServeAll) {
+  Slab& full = Take(dense_, kClass);
+  Slab& kept = Take(dense_, kClass);
+  Give(dense_, full);
+  ASSERT_NE(GiveBackIdle(SIZE_MAX), 0u);
+  ASSERT_FALSE(IsHuge(kept));
+  Slab& again = Take(dense_, kClass);
+  EXPECT_EQ(&again.superslab(), &kept.superslab()) << "rather than superslab after superslab with a few slots in use";
+  Give(dense_, again);
+  Give(dense_, kept);
+}
+
+#if !defined(HAKMEM_BUILD_RELEASE)  // the door of system calls has no hook there
+TEST_F(HugeSlabsTest, WithoutMemoryAnySlotWillDo) {
+  Slab& kept = Take(dense_, kClass);
+  ASSERT_TRUE(IsHuge(kept));
+  taken_.push_back(&Take(sparse_, kClass));  // the last of the small ones
+  arena::UnmapIdle();
+  const test::FailingCalls failing(os::Call::kMap, ENOMEM);
+  Slab& slab = Take(sparse_, kClass);
+  EXPECT_EQ(&slab.superslab(), &kept.superslab());
+  Give(sparse_, slab);
+  Give(dense_, kept);
+}
+
+TEST_F(HugeSlabsTest, WithoutMemorySmallPagesWillDo) {
+  arena::UnmapIdle();
+  const test::FailingCalls failing(os::Call::kMap, ENOMEM);
+  Slab& full = Take(dense_, kClass);
+  EXPECT_FALSE(IsHuge(full));
+  Give(dense_, full);
+}
+#endif
 
 TEST_F(HugeSlabsTest, TheOptionSaysWhether) {
   g_options.huge_pages = 0;

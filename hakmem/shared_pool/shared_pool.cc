@@ -77,15 +77,19 @@ void EndUse(Superslab& superslab, uint32_t bits) {
   g_idle.AddIdle(BytesOf(bits), os::NowMs());
 }
 
-// Takes `span` neighbouring UNUSED slots: the index of the first, or -1. In a superslab that is a huge page where small
-// pages are wanted, or the other way round, only slots that are resident anyway.
+// The UNUSED slots, of those given, that suit a slab which will be full (`dense`) or may stay partly empty. In a
+// superslab of the other kind those that were in use before: they are resident, or cost a huge page nothing any more.
+uint32_t Suitable(const Superslab& superslab, uint32_t unused, bool dense) {
+  // Relaxed, all: hints, which decide nothing but page sizes.
+  if (superslab.huge.load(std::memory_order_relaxed) == dense) return unused;
+  return unused & (superslab.dirty.load(std::memory_order_relaxed) | superslab.purged.load(std::memory_order_relaxed));
+}
+
+// Takes `span` neighbouring UNUSED slots that are suitable: the index of the first, or -1.
 int TakeUnused(Superslab& superslab, unsigned span, bool dense) {
   uint32_t unused = superslab.unused.load(std::memory_order_relaxed);  // a look: the exchange decides
   for (;;) {
-    uint32_t fit = unused;
-    if (superslab.huge.load(std::memory_order_relaxed) != dense) {  // a hint: it decides nothing but page sizes
-      fit &= superslab.dirty.load(std::memory_order_relaxed);       // ditto
-    }
+    const uint32_t fit = Suitable(superslab, unused, dense);
     uint32_t starts = fit;
     for (unsigned i = 1; i < span && starts != 0; ++i) starts &= fit >> i;
     if (starts == 0) return -1;
@@ -317,8 +321,10 @@ Slab* FindUnused(Cache& cache, unsigned span, bool dense) {
     for (uint32_t n = registry.NextHint(0); n < registry.size() && looked < kMaxLooked; n = registry.NextHint(n + 1)) {
       Superslab* superslab = registry.At(n);
       if (superslab == nullptr) continue;
-      ++looked;
       if (cut_empty) MakeEmptyUnused(*superslab);
+      const uint32_t unused = superslab->unused.load(std::memory_order_relaxed);  // a look
+      if (Suitable(*superslab, unused, dense) == 0) continue;
+      ++looked;
       if (int i = TakeUnused(*superslab, span, dense); i >= 0) return &superslab->slabs[i];
     }
   }
@@ -330,12 +336,15 @@ size_t PurgeSlots(Superslab& superslab, int least) {
   // Relaxed: hints; the exchange below takes the slots.
   const uint32_t idle =
       superslab.dirty.load(std::memory_order_relaxed) & ~superslab.active.load(std::memory_order_relaxed);
-  if (__builtin_popcount(idle) < least) return 0;
+  // Of a huge page slots that were never in use are resident as well, in no account; they go with the others, and, when
+  // everything that is idle goes, also without.
+  const bool huge = superslab.huge.load(std::memory_order_relaxed);
+  if (__builtin_popcount(idle) < least && !(huge && least == 1)) return 0;
   MakeEmptyUnused(superslab);
   uint32_t unused = superslab.unused.load(std::memory_order_relaxed);  // a look: the exchange decides
   uint32_t bits;
   do {
-    bits = unused & superslab.dirty.load(std::memory_order_relaxed);  // perhaps out of date: see below
+    bits = huge ? unused : unused & superslab.dirty.load(std::memory_order_relaxed);  // perhaps out of date: see below
     if (bits == 0) return 0;
     // Acquire: the last users are done with the pages, and their dirty bits are visible.
   } while (!superslab.unused.compare_exchange_weak(unused, unused & ~bits, std::memory_order_acquire,
@@ -359,8 +368,8 @@ size_t PurgeSlots(Superslab& superslab, int least) {
     if (gate::Purge(superslab.base + i * kSlabSize, (end - i) * kSlabSize)) purged |= BitsOf(i, end - i);
     i = end;
   }
-  superslab.dirty.fetch_and(~purged, std::memory_order_relaxed);  // ours; GiveUnused publishes
-  superslab.purged.fetch_or(purged, std::memory_order_relaxed);   // as above
+  superslab.dirty.fetch_and(~purged, std::memory_order_relaxed);             // ours; GiveUnused publishes
+  superslab.purged.fetch_or(purged & was_dirty, std::memory_order_relaxed);  // as above
   if ((was_dirty & ~purged) != 0) g_idle.AddIdle(BytesOf(was_dirty & ~purged), os::NowMs());
   GiveUnused(superslab, bits);
   TryIdle(superslab);
@@ -412,7 +421,13 @@ std::optional<OwnedSlab> Acquire(Cache& cache, const Claimant& who, unsigned siz
     return SetUpUnused(cache, *slab, who, size_class);
   }
   Superslab* superslab = NewSuperslab(dense);
-  if (superslab == nullptr) return std::nullopt;
+  if (superslab == nullptr) {
+    // Without memory any slot will do.
+    Slab* slab = FindUnused(cache, span, !dense);
+    if (slab == nullptr) return std::nullopt;
+    Count(kStage2);
+    return SetUpUnused(cache, *slab, who, size_class);
+  }
   OwnedSlab owned = SetUpUnused(cache, superslab->slabs[0], who, size_class);
   GiveUnused(*superslab, ~BitsOf(0, span));
   return owned;

@@ -71,7 +71,7 @@ TEST(HandOver, FreedByThreeThreadsComesBack) {
   for (Queue& queue : queues) queue.Put({});
   for (std::thread& consumer : consumers) consumer.join();
   // 48 batches and what three outboxes hold make less than 1 MB. All blocks together would take 40 superslabs.
-  EXPECT_LE(most, 3u);
+  EXPECT_LE(most, 5u);
 }
 
 }  // namespace

@@ -29,9 +29,10 @@ HAK_NOINLINE void PushEntry(Heap& heap, unsigned index) {
   OutboxEntry& entry = heap.rest->outbox[index];
   Slab& slab = *entry.slab;
   const Chain chain = entry.chain;
+  // As it was added: after a double free the slab may have another class by now.
+  heap.rest->outbox_bytes -= chain.count * kSizeClasses[entry.size_class].block_size;
   entry = {};
   heap.rest->outbox_used &= ~(uint64_t{1} << index);
-  heap.rest->outbox_bytes -= chain.count * slab.block_size();
   heap.counters.remote_pushes.Add(1);
   HeapId notify = kNoHeap;
   if (auto owned = OwnedSlab::PushRemote(slab, chain, heap.who, &notify)) {

@@ -311,7 +311,10 @@ void SetAside(Heap& heap, unsigned c) {
   if (IsLookedAt(first)) OpenRing(first);
   GiveBack(heap, first);
   if (heap.rest->batch_bytes > BatchBytesAllowed(heap)) {
-    if (Block* batch = TakeBatch(heap, c); batch != nullptr) GiveBack(heap, batch);
+    if (Block* batch = TakeBatch(heap, c); batch != nullptr) {
+      if (IsLookedAt(batch)) OpenRing(batch);
+      GiveBack(heap, batch);
+    }
   }
 }
 

@@ -22,10 +22,10 @@ inline uint64_t Tick() {
 
 #elif defined(__aarch64__)
 
-// The architecture's counter, which may be read ahead of time unless a barrier stands before it.
+// The architecture's counter, which may be read ahead of time unless barriers stand before it: for loads, then for it.
 inline uint64_t Tick() {
   uint64_t count;
-  __asm__ volatile("isb\n\tmrs %0, cntvct_el0\n\tisb" : "=r"(count)::"memory");
+  __asm__ volatile("dsb ld\n\tisb\n\tmrs %0, cntvct_el0\n\tisb" : "=r"(count)::"memory");
   return count;
 }
 
