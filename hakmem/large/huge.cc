@@ -149,9 +149,17 @@ void* Resize(void* p, Region* region, size_t size) {
       return nullptr;
     }
     Count(in_place, 1);
+  } else if (!InWindow(block->base)) {
+    // A move that fails may have unmapped its target, and these addresses the kernel gives to other threads: what they
+    // map there in the meantime could not be told from what is ours. The caller copies.
+    return nullptr;
   } else {
     char* to = static_cast<char*>(arena::Acquire(pieces, kSuperslabSize));
     if (to == nullptr) return nullptr;
+    if (!InWindow(to)) {
+      arena::Release(to, pieces);  // as above
+      return nullptr;
+    }
     char* from = block->base;
     const size_t had = block->pieces;
     // The new entries first: they may need memory, and after the move there is no way back.
