@@ -196,7 +196,8 @@ TEST(Owns, NothingElse) {
   EXPECT_FALSE(hak_owns(reinterpret_cast<void*>(uintptr_t{0x8000000000000000})));
   EXPECT_FALSE(hak_owns(reinterpret_cast<void*>(~uintptr_t{0})));
   for (uintptr_t address = 0; address < uintptr_t{1} << 47; address += uintptr_t{1} << 36) {
-    hak_owns(reinterpret_cast<void*>(address));
+    // The window's place is random, and its first superslab may begin at one of these.
+    if (hak_owns(reinterpret_cast<void*>(address))) continue;
     EXPECT_EQ(hak_usable_size(reinterpret_cast<void*>(address)), 0u);
   }
 }
