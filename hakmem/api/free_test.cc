@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include <chrono>
 #include <thread>
 #include <vector>
 
@@ -39,8 +40,9 @@ TEST(Free, KeepsErrno) {
 TEST(Free, KeepsErrnoWhenItMakesSystemCalls) {
   const auto calls = [] { return os::CallCount(os::Call::kPurge) + os::CallCount(os::Call::kUnmap); };
   const uint64_t before = calls();
-  // What the tests before have refaulted may put the first purge off for a while.
-  for (int i = 0; i < 200 && calls() == before; ++i) {
+  // What the tests before have refaulted may put the first purge off for a second.
+  for (int i = 0; i < 500 && calls() == before; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(i < 3 ? 0 : 10));
     void* p = hak_malloc(64 * kMiB);
     memset(p, 1, 64 * kMiB);
     errno = 4711;

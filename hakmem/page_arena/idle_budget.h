@@ -18,8 +18,9 @@ class IdleBudget {
   // What time pays off: at 4 KiB a fault and 1.3 microseconds each, refaulting this much costs about 1 % of a core.
   static constexpr uint64_t kPaidPerMs = 32 << 10;
   static constexpr uint64_t kDebtLimit = 4 << 20;
-  // More is not remembered: the burst after a burst is given back as well.
-  static constexpr uint64_t kMostDebt = 2 * kDebtLimit;
+  // More is not remembered, so a purge is put off for a second at the most: a load that refaults a tenth of a second's
+  // worth of memory in each round loses a tenth of its time, and a burst after a burst is given back all the same.
+  static constexpr uint64_t kMostDebt = 8 * kDebtLimit;
 
   constexpr IdleBudget() = default;
 
