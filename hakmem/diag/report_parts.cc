@@ -1,6 +1,7 @@
 #include "hakmem/diag/report_parts.h"
 
 #include <cstring>
+#include <initializer_list>
 
 #include "hakmem/diag/ring_format.h"
 #include "hakmem/platform/os.h"
