@@ -25,7 +25,7 @@
 #include "bench/replay/program.h"
 #include "bench/replay/runner.h"
 #include "testing/recording/recording.h"
-#include "testing/support/working_directory.h"
+#include "testing/support/callers_directory.h"
 
 ABSL_FLAG(std::string, preload, "",
           "the library that serves: 'hakmem', this tree's; a path; or 'none', the C library or what LD_PRELOAD names. "
@@ -161,7 +161,7 @@ int Main(int argc, char** argv) {
   CheckRange("repeat", repeat, 1, 1'000'000);
   CheckRange("points", absl::GetFlag(FLAGS_points), 0, 1'000'000);
   if (absl::GetFlag(FLAGS_points) == 0 && !absl::GetFlag(FLAGS_svg).empty()) UsageError("--svg needs --points");
-  test::EnterWorkingDirectory();
+  test::EnterCallersDirectory();
   Load load("replay", kUsage, argc, argv);
   const Program program(Compile(words[0], static_cast<uint32_t>(absl::GetFlag(FLAGS_points))));
   std::vector<Sample> samples(program.header().points);

@@ -15,7 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "testing/flight/dump_reader.h"
 #include "testing/flight/time_line.h"
-#include "testing/support/working_directory.h"
+#include "testing/support/callers_directory.h"
 
 ABSL_FLAG(std::string, thread, "", "show this thread alone, by the system's thread id");
 ABSL_FLAG(std::string, class, "", "show slabs and blocks of this size class alone");
@@ -78,7 +78,7 @@ int Print(const DumpFile& dump, const Filter& filter) {
 
 int Main(const std::vector<char*>& words) {
   if (words.size() != 2) UsageError(absl::StrCat("one file is needed, ", words.size() - 1, " given"));
-  test::EnterWorkingDirectory();
+  test::EnterCallersDirectory();
   const Filter filter = FilterOfFlags();
   DumpFile dump;
   const std::string error = ReadDumpFile(words[1], &dump);

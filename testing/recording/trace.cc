@@ -23,7 +23,7 @@
 #include "testing/recording/edit.h"
 #include "testing/recording/recording.h"
 #include "testing/recording/summary.h"
-#include "testing/support/working_directory.h"
+#include "testing/support/callers_directory.h"
 
 ABSL_FLAG(std::string, output, "", "all commands but show: the file that gets the result");
 ABSL_FLAG(bool, salvage, false, "of a damaged file, take what stands before the damage");
@@ -201,7 +201,7 @@ int Main(const std::vector<char*>& words) {
   }
   CheckFlags(*command);
   if (command->flags.count("output") != 0 && absl::GetFlag(FLAGS_output).empty()) UsageError("--output is needed");
-  test::EnterWorkingDirectory();
+  test::EnterCallersDirectory();
   return Run(*command, files);
 }
 
