@@ -13,14 +13,12 @@
 #include "absl/strings/str_split.h"
 #include "gtest/gtest.h"
 #include "testing/child/child.h"
+#include "testing/faults/preloaded.h"
 
 namespace hakmem::faults {
 namespace {
 
 using testing::Outcome;
-
-std::string* g_library = nullptr;
-std::string* g_program = nullptr;
 
 Outcome RunFault(const std::string& name, const std::string& handler = "1") {
   return testing::RunChild({*g_program, name}, {{"LD_PRELOAD", *g_library}, {"HAKMEM_CRASH_HANDLER", handler}});
@@ -160,15 +158,3 @@ TEST(CrashTest, AReportDoesNotHoldUpADyingProgram) {
 
 }  // namespace
 }  // namespace hakmem::faults
-
-int main(int argc, char** argv) {
-  ::testing::InitGoogleTest(&argc, argv);
-  if (argc != 3) return 2;
-  char resolved[PATH_MAX];
-  if (realpath(argv[1], resolved) == nullptr) return 2;
-  std::string library = resolved;
-  std::string program = argv[2];
-  hakmem::faults::g_library = &library;
-  hakmem::faults::g_program = &program;
-  return RUN_ALL_TESTS();
-}

@@ -8,14 +8,12 @@
 #include "absl/strings/str_split.h"
 #include "gtest/gtest.h"
 #include "testing/child/child.h"
+#include "testing/faults/preloaded.h"
 
 namespace hakmem::faults {
 namespace {
 
 using testing::Outcome;
-
-std::string* g_library = nullptr;
-std::string* g_program = nullptr;
 
 using Variables = std::vector<std::pair<std::string, std::string>>;
 
@@ -177,15 +175,3 @@ INSTANTIATE_TEST_SUITE_P(All, FaultsTest, ::testing::ValuesIn(kExpected),
 
 }  // namespace
 }  // namespace hakmem::faults
-
-int main(int argc, char** argv) {
-  ::testing::InitGoogleTest(&argc, argv);
-  if (argc != 3) return 2;
-  char resolved[PATH_MAX];
-  if (realpath(argv[1], resolved) == nullptr) return 2;
-  std::string library = resolved;
-  std::string program = argv[2];
-  hakmem::faults::g_library = &library;
-  hakmem::faults::g_program = &program;
-  return RUN_ALL_TESTS();
-}

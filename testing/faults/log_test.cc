@@ -1,6 +1,5 @@
 // The debug log: there and quiet in debug and guard builds, and not there at all in release builds.
 #include <algorithm>
-#include <climits>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -11,15 +10,13 @@
 #include "absl/strings/str_split.h"
 #include "gtest/gtest.h"
 #include "testing/child/child.h"
+#include "testing/faults/preloaded.h"
 
 namespace hakmem::faults {
 namespace {
 
 // Every text of the log begins with it.
 constexpr char kMark[] = "hakmem-log: ";
-
-std::string* g_library = nullptr;
-std::string* g_program = nullptr;
 
 std::string ErrOf(const std::string& level) {
   // Ends by itself, after it has started a thread.
@@ -63,15 +60,3 @@ TEST(LogTest, HigherLevelsSayMore) {
 
 }  // namespace
 }  // namespace hakmem::faults
-
-int main(int argc, char** argv) {
-  ::testing::InitGoogleTest(&argc, argv);
-  if (argc != 3) return 2;
-  char resolved[PATH_MAX];
-  if (realpath(argv[1], resolved) == nullptr) return 2;
-  std::string library = resolved;
-  std::string program = argv[2];
-  hakmem::faults::g_library = &library;
-  hakmem::faults::g_program = &program;
-  return RUN_ALL_TESTS();
-}
