@@ -78,17 +78,20 @@ inline constexpr unsigned kWideClasses = kMaxListedClass - kSteppedClasses;
 
 // The part of a heap that a thread with few small blocks does not touch.
 struct alignas(64) HeapRest {
-  static constexpr size_t kOutboxEntries = 64;
+  static constexpr size_t kOutboxIndex = 256;
+  static constexpr size_t kOutboxEntries = 255;
   static constexpr size_t kStickyEntries = 8;
 
   Block* alloc[kWideClasses];
   FreeList free[kWideClasses];
   Slab* sticky[kStickyEntries];  // slabs used up lately: others may have freed into them since
   uint32_t sticky_at;
-  Slab* full;            // own slabs without free blocks, linked both ways
-  uint64_t outbox_used;  // a bit for each entry that holds blocks
+  Slab* full;  // own slabs without free blocks, linked both ways
+  // Where in the outbox a slab's entry is, by the slab's address, plus one; 0: it has none.
+  uint8_t outbox_index[kOutboxIndex];
+  uint32_t outbox_used;  // entries that hold blocks, the first ones
+  uint32_t outbox_next;  // the entry below has its turn to be sent; 0: the last one
   size_t outbox_bytes;   // in all entries
-  OutboxEntry outbox[kOutboxEntries];
   Slab* bound[kClasses - 1 - kSteppedClasses];
   Slab*
       uncarved[kClasses];  // own slabs without free blocks, but with memory that was never handed out, linked both ways
@@ -96,8 +99,9 @@ struct alignas(64) HeapRest {
   Slab* hot[kListedClasses];       // the slab that blocks went back to last
   Block* batches[kListedClasses];  // lists set aside; the second word of a list's first block links to the next list
   uint8_t batch_count[kListedClasses];
-  size_t batch_bytes;  // in all lists set aside
-  size_t batch_extra;  // what they may hold beyond the least
+  size_t batch_bytes;                  // in all lists set aside
+  size_t batch_extra;                  // what they may hold beyond the least
+  OutboxEntry outbox[kOutboxEntries];  // last: few threads need much of it
 };
 
 struct alignas(64) Heap {

@@ -13,9 +13,11 @@ namespace {
 
 // The most blocks, and bytes, that wait for one slab; and bytes for all of them.
 constexpr uint32_t kMostBlocks = 64;
-constexpr size_t kMostBytes = size_t{16} << 10;
+constexpr size_t kMostBytes = size_t{4} << 10;
 constexpr size_t kMostBytesInAll = size_t{128} << 10;
-static_assert(HeapRest::kOutboxEntries == 64);  // bits of outbox_used
+// In about so many refills all that waits has its turn.
+constexpr uint32_t kRefillsToFlush = 32;
+static_assert(HeapRest::kOutboxEntries <= UINT8_MAX);  // the index holds an entry's number plus one
 
 // Puts a slab, whose notified bit the caller has set, into the inbox of its owner.
 void Notify(HeapId owner_id, Slab& slab) {
@@ -25,36 +27,52 @@ void Notify(HeapId owner_id, Slab& slab) {
   if (owner->state.IsPooled()) TidyPooled(owner);
 }
 
-HAK_NOINLINE void PushEntry(Heap& heap, unsigned index) {
-  OutboxEntry& entry = heap.rest->outbox[index];
-  Slab& slab = *entry.slab;
-  const Chain chain = entry.chain;
+uintptr_t PieceOf(const void* p) { return reinterpret_cast<uintptr_t>(p) >> kSlabShift; }
+
+// The place in the index that slabs at `piece` share with few others.
+uint8_t& IndexFor(HeapRest& rest, uintptr_t piece) {
+  return rest.outbox_index[(piece ^ (piece >> 8)) % HeapRest::kOutboxIndex];
+}
+
+HAK_NOINLINE void PushEntry(Heap& heap, unsigned at) {
+  HeapRest& rest = *heap.rest;
+  const OutboxEntry entry = rest.outbox[at];
+  IndexFor(rest, entry.piece) = 0;
+  // The last one closes the gap.
+  if (const unsigned last = --rest.outbox_used; at != last) {
+    rest.outbox[at] = rest.outbox[last];
+    IndexFor(rest, rest.outbox[at].piece) = static_cast<uint8_t>(at + 1);
+  }
   // As it was added: after a double free the slab may have another class by now.
-  heap.rest->outbox_bytes -= chain.count * kSizeClasses[entry.size_class].block_size;
-  entry = {};
-  heap.rest->outbox_used &= ~(uint64_t{1} << index);
+  rest.outbox_bytes -= entry.chain.count * kSizeClasses[entry.size_class].block_size;
   heap.counters.remote_pushes.Add(1);
   HeapId notify = kNoHeap;
-  if (auto owned = OwnedSlab::PushRemote(slab, chain, heap.who, &notify)) {
+  if (auto owned = OwnedSlab::PushRemote(*entry.slab, entry.chain, heap.who, &notify)) {
     heap.counters.adopted.Add(1);
-    ring::Note(ring::Event::kAdopt, slab);
+    ring::Note(ring::Event::kAdopt, *entry.slab);
     Settle(heap, std::move(*owned));
   } else if (notify != kNoHeap) {
     heap.counters.notifications.Add(1);
-    Notify(notify, slab);
+    Notify(notify, *entry.slab);
   }
 }
 
-uintptr_t PieceOf(const void* p) { return reinterpret_cast<uintptr_t>(p) >> kSlabShift; }
-unsigned IndexOf(uintptr_t piece) { return static_cast<unsigned>((piece ^ (piece >> 6)) % HeapRest::kOutboxEntries); }
+// Pushes the entry whose turn it is. From the last to the first: what is added during a round, and closes gaps, stands
+// behind, so that nothing which waited when the round began is passed over.
+void PushNext(Heap& heap) {
+  uint32_t& next = heap.rest->outbox_next;
+  if (next == 0 || next > heap.rest->outbox_used) next = heap.rest->outbox_used;
+  PushEntry(heap, --next);
+}
 
-HAK_ALWAYS_INLINE void AddTo(Heap& heap, OutboxEntry& entry, unsigned index, Block* block) {
+HAK_ALWAYS_INLINE void AddTo(Heap& heap, unsigned at, Block* block) {
+  OutboxEntry& entry = heap.rest->outbox[at];
   heap.counters.remote_frees.Add(1);
   entry.chain.PushFront(block);
   const size_t size = kSizeClasses[entry.size_class].block_size;
   heap.rest->outbox_bytes += size;
-  if (HAK_UNLIKELY(entry.chain.count >= kMostBlocks || entry.chain.count * size >= kMostBytes)) PushEntry(heap, index);
-  if (HAK_UNLIKELY(heap.rest->outbox_bytes >= kMostBytesInAll)) FlushOutbox(heap);
+  if (HAK_UNLIKELY(entry.chain.count >= kMostBlocks || entry.chain.count * size >= kMostBytes)) PushEntry(heap, at);
+  while (HAK_UNLIKELY(heap.rest->outbox_bytes >= kMostBytesInAll)) PushNext(heap);
 }
 
 }  // namespace
@@ -62,26 +80,33 @@ HAK_ALWAYS_INLINE void AddTo(Heap& heap, OutboxEntry& entry, unsigned index, Blo
 void AddToOutbox(Heap& heap, Slab& slab, Block* block) {
   HeapRest& rest = *heap.rest;
   const uintptr_t piece = PieceOf(slab.base());
-  const unsigned index = IndexOf(piece);
-  OutboxEntry& entry = rest.outbox[index];
-  if (entry.slab != &slab) {
-    if (entry.slab != nullptr) PushEntry(heap, index);
-    entry = {&slab, {}, piece, slab.size_class()};
-    rest.outbox_used |= uint64_t{1} << index;
+  uint8_t& index = IndexFor(rest, piece);
+  if (index != 0 && rest.outbox[index - 1].slab != &slab) PushEntry(heap, index - 1u);
+  if (index == 0) {
+    if (rest.outbox_used == HeapRest::kOutboxEntries) PushNext(heap);
+    rest.outbox[rest.outbox_used++] = {&slab, {}, piece, slab.size_class()};
+    index = static_cast<uint8_t>(rest.outbox_used);
   }
-  if (HAK_UNLIKELY(entry.chain.first == block)) {
+  const unsigned at = index - 1u;
+  if (HAK_UNLIKELY(rest.outbox[at].chain.first == block)) {
     ReportFault(Fault::kDoubleFree, "free", block, "it was freed last");
     return;
   }
-  AddTo(heap, entry, index, block);
+  AddTo(heap, at, block);
+}
+
+bool WaitsInOutbox(const Heap& heap, const Slab& slab) {
+  const unsigned index = IndexFor(*heap.rest, PieceOf(slab.base()));
+  return index != 0 && heap.rest->outbox[index - 1].slab == &slab;
 }
 
 bool AddAgainToOutbox(void* p) {
   Heap* heap = DrivenHeap();
   if (HAK_UNLIKELY(heap->rest == nullptr)) return false;
   const uintptr_t piece = PieceOf(p);
-  const unsigned index = IndexOf(piece);
-  OutboxEntry& entry = heap->rest->outbox[index];
+  const unsigned index = IndexFor(*heap->rest, piece);
+  if (index == 0) return false;
+  const OutboxEntry& entry = heap->rest->outbox[index - 1];
   // The block that waits keeps the slab from ending, so it is still the slab that it was.
   if (entry.piece != piece || entry.chain.first == p) return false;
   const size_t offset = reinterpret_cast<uintptr_t>(p) % kSlabSize;
@@ -90,7 +115,7 @@ bool AddAgainToOutbox(void* p) {
   if (HAK_UNLIKELY(at >= row.capacity || size_t{at} * row.block_size != offset)) return false;
   const bool was_busy = heap->busy;
   SetBusy(*heap, true);
-  AddTo(*heap, entry, index, static_cast<Block*>(p));
+  AddTo(*heap, index - 1, static_cast<Block*>(p));
   SetBusy(*heap, was_busy);
   return true;
 }
@@ -107,8 +132,12 @@ void PushWithoutHeap(Slab& slab, const Chain& chain) {
   }
 }
 
+void FlushSomeOfOutbox(Heap& heap) {
+  for (uint32_t i = (heap.rest->outbox_used + kRefillsToFlush - 1) / kRefillsToFlush; i > 0; --i) PushNext(heap);
+}
+
 void FlushOutbox(Heap& heap) {
-  while (heap.rest->outbox_used != 0) PushEntry(heap, static_cast<unsigned>(__builtin_ctzll(heap.rest->outbox_used)));
+  while (heap.rest->outbox_used != 0) PushNext(heap);
 }
 
 }  // namespace hakmem::tiny

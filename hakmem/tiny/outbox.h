@@ -14,9 +14,16 @@ void AddToOutbox(Heap& heap, Slab& slab, Block* block);
 // block, or was freed last.
 [[nodiscard]] bool AddAgainToOutbox(void* p);
 
+// Whether blocks of the slab wait.
+[[nodiscard]] bool WaitsInOutbox(const Heap& heap, const Slab& slab);
+
 // Pushes a chain of a slab on behalf of a thread that could not get a heap: nothing is claimed, but a slab that nobody
 // owns is made known to those who look for blocks.
 void PushWithoutHeap(Slab& slab, const Chain& chain);
+
+// Pushes a small part of what waits, in turn; called at each refill, so that nothing waits for long and no call takes
+// long.
+void FlushSomeOfOutbox(Heap& heap);
 
 // Pushes everything that waits.
 void FlushOutbox(Heap& heap);

@@ -287,7 +287,7 @@ Block* Refill(Heap& heap, unsigned c, bool* clean) {
       return batch;
     }
   }
-  FlushOutbox(heap);
+  FlushSomeOfOutbox(heap);
   if (++heap.refills_since_balance >= kRefillsPerBalance) {
     heap.refills_since_balance = 0;
     pool::Balance();
