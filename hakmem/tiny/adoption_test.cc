@@ -27,10 +27,13 @@ TEST_F(AdoptionTest, SlabsOfAnEndedHeapBelongToNobody) {
 
   // The first free into it claims it; the last one ends it.
   TestHeap me;
-  me.Free(full.TakeOut());
-  FlushOutbox(*me);
+  Block* const first = full.TakeOut();
+  me.Free(first);
   EXPECT_EQ(full.slab->owner(), me->who.id);
-  EXPECT_EQ(me->rest->bench[kClass], full.slab);
+  EXPECT_EQ(me->rest->full, full.slab);
+  EXPECT_EQ(me->free(kClass).head, first) << "as good as its own";
+  EXPECT_EQ(me->rest->outbox_used, 0u);
+  EXPECT_EQ(me->counters.remote_frees.value(), 0u);
   me.Free(full.out);
   GiveBackLists(*me);
   EXPECT_EQ(full.slab->owner(), kRetired);

@@ -60,7 +60,7 @@ struct HeapCounters {
   Counter notifications;   // slabs put into other heaps' inboxes
   Counter drains;          // remote lists taken
   Counter drained;         // blocks in them
-  Counter adopted;         // slabs claimed that another heap had released
+  Counter adopted;         // slabs claimed that a heap, perhaps this one, had released
   Counter claims_refused;  // candidates that somebody else owned
 };
 

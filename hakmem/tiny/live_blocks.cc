@@ -35,7 +35,16 @@ void MarkLive(const void* p) {
 
 bool MarkFreed(const char* where, const void* p) {
   const Slab* slab = address_map::SlabOf(p);
-  if (slab == nullptr) return true;  // huge or foreign: told apart later on
+  if (slab == nullptr) {
+    const Region* region = address_map::RegionOf(p);
+    // Relaxed: RegionOf orders.
+    if (region == nullptr || region->kind.load(std::memory_order_relaxed) != Region::Kind::kSuperslab) {
+      return true;  // huge or foreign: told apart later on
+    }
+    // Here already, so that nobody writes this free down as the one that gave the block back.
+    ReportFault(Fault::kDoubleFree, where, p, "its slab is not in use any more");
+    return false;
+  }
   if (!slab->IsBlockStart(p)) {
     const size_t offset = static_cast<size_t>(static_cast<const char*>(p) - slab->base());
     const size_t inside = offset % slab->block_size();

@@ -350,17 +350,21 @@ void GiveBack(Heap& heap, Block* first) {
   }
 }
 
-void GiveBackTo(Heap& heap, Slab& slab, Block* block) {
-  std::optional<OwnedSlab> owned = OwnedSlab::Claim(slab, heap.who);
-  HAK_CHECK(owned.has_value());
-  if (HAK_UNLIKELY(owned->first_free() == block)) {
+void PushFreed(Heap& heap, OwnedSlab& owned, Block* block) {
+  if (HAK_UNLIKELY(owned.first_free() == block)) {
     ReportFault(Fault::kDoubleFree, "free", block, "it was freed last");
     return;
   }
   Chain chain;
   chain.PushFront(block);
-  owned->Push(chain);
+  owned.Push(chain);
   heap.counters.flushed.Add(1);
+}
+
+void GiveBackTo(Heap& heap, Slab& slab, Block* block) {
+  std::optional<OwnedSlab> owned = OwnedSlab::Claim(slab, heap.who);
+  HAK_CHECK(owned.has_value());
+  PushFreed(heap, *owned, block);
   Settle(heap, std::move(*owned));
 }
 

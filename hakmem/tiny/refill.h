@@ -22,7 +22,11 @@ void SetAside(Heap& heap, unsigned size_class);
 // Gives a list of blocks, ended by nullptr, back to their slabs.
 void GiveBack(Heap& heap, Block* first);
 
-// Gives one block back to a slab that the heap owns. Reports a second free in a row.
+// Puts one block back on the list of a slab that the heap has claimed; where the slab goes then is the caller's to say.
+// Reports a second free in a row.
+void PushFreed(Heap& heap, OwnedSlab& owned, Block* block);
+
+// The same for a slab that the heap owns, settled.
 void GiveBackTo(Heap& heap, Slab& slab, Block* block);
 
 // Gives back all lists and batches.

@@ -5,6 +5,7 @@
 #include "hakmem/config/options.h"
 #include "hakmem/diag/check.h"
 #include "hakmem/superslab/address_map.h"
+#include "hakmem/superslab/slab_event.h"
 #include "hakmem/tiny/heap_pool.h"
 #include "hakmem/tiny/heap_slabs.h"
 #include "hakmem/tiny/outbox.h"
@@ -37,6 +38,30 @@ void FreeOwn(Heap& heap, Slab& slab, Block* block) {
   SetNext(block, list.head);
   list.head = block;
   __atomic_store_n(&list.filled, list.filled + 1, __ATOMIC_RELAXED);  // read by others, to whom it says: not yours
+}
+
+// A block of a slab that nobody owns. False, and nothing done, when somebody else claims the slab first.
+bool FreeUnowned(Heap& heap, Slab& slab, Block* block) {
+  std::optional<OwnedSlab> owned = OwnedSlab::Claim(slab, heap.who);
+  if (!owned) return false;
+  // A heap that never refills looks here, or slabs into which others free would pile up in its inbox.
+  if (!heap.inbox.LooksEmpty()) ReadInbox(heap);
+  heap.counters.adopted.Add(1);
+  ring::Note(ring::Event::kAdopt, slab);
+  if (!owned->HasFree() && !owned->HasRemote() && !owned->HasUncarved()) {
+    Place(heap, *owned);
+    FreeOwn(heap, slab, block);
+    return true;
+  }
+  // What an ended thread left is to come to an end, or to be used: no list keeps its blocks out, and a heap that does
+  // not allocate of the class leaves the slab to those that do.
+  PushFreed(heap, *owned, block);
+  if (owned->IsHome() || heap.bound(slab.size_class()) != nullptr) {
+    Settle(heap, std::move(*owned));
+  } else {
+    ReleaseOrPlace(heap, std::move(*owned));
+  }
+  return true;
 }
 
 // Without memory for a heap: the block waits in its slab.
@@ -96,9 +121,11 @@ void Free(void* p, Slab& slab) {
     return;
   }
   Heap& heap = *scope.heap();
-  if (slab.owner() == heap.who.id) {
+  const HeapId owner = slab.owner();
+  if (owner == heap.who.id) {
     FreeOwn(heap, slab, block);
-  } else {
+  } else if (owner != kNoHeap || WaitsInOutbox(heap, slab) || !FreeUnowned(heap, slab, block)) {
+    // What of the slab waits in the outbox goes first: it may be this very block.
     AddToOutbox(heap, slab, block);
   }
 }
