@@ -54,7 +54,13 @@ int main() {
   }
   void* huge = hak_malloc(kHuge);
   memset(huge, 1, kHuge);
-  // Remote frees.
+  // Remote frees: this thread has to own the slabs, and of a full one that is who first frees a block of it.
+  for (size_t i = 0; i < kSmallCount; i += 16) {
+    hak_free(blocks[i]);
+    blocks[i] = nullptr;
+  }
+  for (size_t i = 0; i < 20'000; ++i) hak_free(hak_malloc(16));  // a guard build's queue lets them go
+  for (size_t i = 0; i < kSmallCount; i += 16) blocks[i] = hak_malloc(kSmall);
   std::thread([&] {
     for (size_t i = 0; i < kSmallCount / 2; ++i) hak_free(blocks[i]);
   }).join();

@@ -74,6 +74,9 @@ class [[nodiscard]] OwnedSlab {
   bool HasUncarved() const;
   // Whether a drain would bring anything.
   bool HasRemote() const { return slab_->PeekRemote().count != 0; }
+  // Whether every block was handed out and none has been home and left again since. A slab is full so once in its life,
+  // and once more at the most after its free pages went back.
+  bool IsFirstFull() const { return !HasUncarved() && !HasFree() && !slab_->handed_out_; }
   const Block* first_free() const { return slab_->free_; }
 
   // Blocks with the program or in lists of heaps.

@@ -97,6 +97,16 @@ Block* TakeBlocks(Heap& heap, OwnedSlab& owned, unsigned size_class, bool* clean
   return chain.first;
 }
 
+// Whether the heap gives up its slab, which has no block left. Who frees the first of its blocks becomes the owner:
+// often another thread, which then uses the blocks again that would else wait for a thread that perhaps only sleeps.
+// Only when the slab is full for the first time, and only where many blocks share the price of a claim.
+constexpr uint32_t kLeastSharedBlocks = 16;
+bool IsForAnybody(const OwnedSlab& owned) {
+  const Slab& slab = owned.slab();
+  return g_options.tiny_ss_adopt != 0 && slab.size_class() <= kMaxListedClass &&
+         slab.geometry().capacity >= kLeastSharedBlocks && owned.IsFirstFull() && !owned.HasRemote();
+}
+
 // The one function: claim, drain, bind and take; or give up again.
 Block* TryCandidate(Heap& heap, Slab& slab, unsigned size_class, Source source, bool* clean) {
   const bool was_ours = slab.owner() == heap.who.id;
@@ -120,7 +130,7 @@ Block* TryCandidate(Heap& heap, Slab& slab, unsigned size_class, Source source, 
       return TakeBlocks(heap, *owned, size_class, clean);
     }
   }
-  if (was_ours) {
+  if (was_ours && !IsForAnybody(*owned)) {
     if (slab.place == Slab::Place::kBound) RememberSticky(heap, &slab);
     Place(heap, *owned);
   } else {

@@ -1,6 +1,9 @@
-// Slabs that nobody owns, as an ended heap leaves them: whoever frees a block into one says what becomes of it.
+// Slabs that nobody owns: a heap gives a slab up when all its blocks are out for the first time, an ended heap leaves
+// what it has; and whoever frees a block into such a slab says what becomes of it.
 
+#include <array>
 #include <atomic>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -12,9 +15,28 @@ namespace hakmem::tiny {
 namespace {
 
 const unsigned kClass = ClassOfSize(4096);  // 16 blocks a slab, carved one at a time
+const unsigned kSmall = ClassOfSize(1024);  // several of which wait in an outbox
 
 class SharedSlabsTest : public HeapTest {
  protected:
+  // All blocks of a slab, handed out by refill; the slab is bound.
+  static FullSlab UseUp(TestHeap& heap, unsigned c) {
+    FullSlab full = {nullptr, {}};
+    do {
+      full.out.push_back(heap.Allocate(c));
+      if (full.slab == nullptr) full.slab = address_map::SlabOf(full.out.front());
+      EXPECT_EQ(address_map::SlabOf(full.out.back()), full.slab);
+    } while (full.out.size() < full.slab->geometry().capacity);
+    EXPECT_EQ(full.slab->owner(), heap->who.id);
+    return full;
+  }
+  // The same, and one block of the slab after it: the first one was looked at.
+  static FullSlab UseUpAndGoOn(TestHeap& heap, unsigned c, std::vector<Block*>* next) {
+    FullSlab full = UseUp(heap, c);
+    next->push_back(heap.Allocate(c));
+    EXPECT_NE(address_map::SlabOf(next->back()), full.slab);
+    return full;
+  }
   // What an ended heap leaves: one block free, or not, and all others out.
   static FullSlab Leave(unsigned c, bool with_free) {
     TestHeap ended;
@@ -32,6 +54,123 @@ class SharedSlabsTest : public HeapTest {
     return testing::internal::GetCapturedStderr();
   }
 };
+
+TEST_F(SharedSlabsTest, AFullSlabIsGivenUpOnceInItsLife) {
+  TestHeap me;
+  std::vector<Block*> next;
+  FullSlab full = UseUpAndGoOn(me, kClass, &next);
+  EXPECT_EQ(full.slab->owner(), kNoHeap);
+  EXPECT_EQ(full.slab->place, Slab::Place::kNowhere);
+  EXPECT_EQ(address_map::TagOfSlab(*full.slab), address_map::kNoTag);
+  for (const Slab* slab : me->rest->sticky) EXPECT_NE(slab, full.slab);
+  // Back to its slab and out again, until it is full a second time.
+  me.Free(full.TakeOut());
+  EXPECT_EQ(full.slab->owner(), me->who.id);
+  GiveBackLists(*me);
+  ASSERT_EQ(full.slab->place, Slab::Place::kBench);
+  full.out.push_back(me.Refill(kClass));
+  ASSERT_EQ(address_map::SlabOf(full.out.back()), full.slab);
+  next.push_back(me.Refill(kClass));
+  EXPECT_NE(address_map::SlabOf(next.back()), full.slab);
+  EXPECT_EQ(full.slab->owner(), me->who.id) << "the second time it stays";
+  EXPECT_EQ(full.slab->place, Slab::Place::kFull);
+  me.Free(full.out);
+  me.Free(next);
+}
+
+TEST_F(SharedSlabsTest, ItsNextLifeIsANewOne) {
+  const auto live = [](TestHeap& me) {
+    std::vector<Block*> next;
+    FullSlab full = UseUpAndGoOn(me, kClass, &next);
+    EXPECT_EQ(full.slab->owner(), kNoHeap);
+    me.Free(full.TakeOut());
+    EXPECT_EQ(full.slab->owner(), me->who.id);
+    GiveBackLists(*me);
+    full.out.push_back(me.Refill(kClass));
+    EXPECT_EQ(address_map::SlabOf(full.out.back()), full.slab);
+    me.Free(full.out);
+    me.Free(next);
+    return full.slab;
+  };
+  std::set<Slab*> seen;
+  bool again = false;
+  for (int i = 0; i < 100 && !again; ++i) {
+    TestHeap me;
+    Slab* const slab = live(me);
+    me.End();
+    EXPECT_EQ(slab->owner(), kRetired);
+    again = !seen.insert(slab).second;
+  }
+  EXPECT_TRUE(again);
+}
+
+TEST_F(SharedSlabsTest, NotASlabIntoWhichSomebodyHasFreed) {
+  TestHeap me;
+  TestHeap other;
+  FullSlab full = UseUp(me, kClass);
+  other.Free(full.TakeOut());
+  FlushOutbox(*other);
+  full.out.push_back(me.Allocate(kClass));
+  EXPECT_EQ(address_map::SlabOf(full.out.back()), full.slab) << "its blocks are used first";
+  EXPECT_EQ(full.slab->owner(), me->who.id);
+  Block* const next = me.Allocate(kClass);
+  EXPECT_EQ(full.slab->owner(), me->who.id);
+  me.Free(full.out);
+  me.Free(next);
+}
+
+TEST_F(SharedSlabsTest, OnlyWhereManyBlocksShareTheClaim) {
+  for (unsigned c = 1; c <= kMaxListedClass; ++c) {
+    TestHeap me;
+    std::vector<Block*> next;
+    FullSlab full = UseUpAndGoOn(me, c, &next);
+    const bool given_up = full.slab->owner() == kNoHeap;
+    EXPECT_EQ(given_up, kSizeClasses[c].capacity >= 16) << kSizeClasses[c].block_size;
+    if (!given_up) {
+      EXPECT_EQ(full.slab->place, Slab::Place::kFull);
+    }
+    me.Free(full.out);
+    me.Free(next);
+  }
+}
+
+TEST_F(SharedSlabsTest, NoneWithoutAdoption) {
+  g_options.tiny_ss_adopt = 0;
+  TestHeap me;
+  std::vector<Block*> next;
+  FullSlab full = UseUpAndGoOn(me, kClass, &next);
+  EXPECT_EQ(full.slab->owner(), me->who.id);
+  me.Free(full.out);
+  me.Free(next);
+}
+
+TEST_F(SharedSlabsTest, WhoFreesFirstOwnsAFullSlab) {
+  TestHeap former;
+  TestHeap stranger;
+  std::vector<Block*> next;
+  FullSlab mine = UseUpAndGoOn(former, kClass, &next);
+  Block* const first = mine.TakeOut();
+  former.Free(first);
+  EXPECT_EQ(mine.slab->owner(), former->who.id) << "its former owner";
+  EXPECT_EQ(former->free(kClass).head, first);
+
+  FullSlab theirs = UseUpAndGoOn(former, ClassOfSize(64), &next);
+  Block* const second = theirs.TakeOut();
+  stranger.Free(second);
+  EXPECT_EQ(theirs.slab->owner(), stranger->who.id) << "or a stranger";
+  EXPECT_EQ(theirs.slab->place, Slab::Place::kFull);
+  EXPECT_EQ(stranger->rest->full, theirs.slab);
+  EXPECT_EQ(stranger->counters.adopted.value(), 1u);
+  EXPECT_EQ(stranger->counters.remote_frees.value(), 0u);
+  EXPECT_EQ(stranger.Allocate(ClassOfSize(64)), second) << "who uses the block again";
+  theirs.out.push_back(second);
+  // From here on the former owner is the stranger.
+  former.Free(theirs.TakeOut());
+  EXPECT_EQ(former->counters.remote_frees.value(), 1u);
+  stranger.Free(theirs.out);
+  former.Free(mine.out);
+  former.Free(next);
+}
 
 // Blocks above those of lists go straight home, and a slab of one block comes to its end.
 TEST_F(SharedSlabsTest, ClassesWithoutListsToo) {
@@ -115,6 +254,41 @@ TEST_F(SharedSlabsTest, ADoubleFreeOfTheRestIsReported) {
   me.Free(full.out);
 }
 
+TEST_F(SharedSlabsTest, ADoubleFreeIntoAFullOneIsReported) {
+  TestHeap former;
+  TestHeap me;
+  std::vector<Block*> next;
+  FullSlab full = UseUpAndGoOn(former, kClass, &next);
+  Block* const twice = full.TakeOut();
+  me.Free(twice);
+  const std::string reports = Reports([&] { me.Free(twice); });
+  EXPECT_NE(reports.find("double free"), std::string::npos) << reports;
+  EXPECT_EQ(Length(me->free(kClass).head), 1u);
+  me.Free(full.out);
+  former.Free(next);
+}
+
+// A block waits in the outbox when its slab's owner gives the slab up: its second free is noticed all the same.
+TEST_F(SharedSlabsTest, ADoubleFreeOfWhatWaitsInTheOutboxIsReported) {
+  TestHeap former;
+  TestHeap me;
+  std::vector<Block*> next;
+  FullSlab full = UseUp(former, kSmall);
+  Block* const twice = full.TakeOut();
+  me.Free(twice);
+  ASSERT_TRUE(WaitsInOutbox(*me, *full.slab));
+  next.push_back(former.Allocate(kSmall));
+  ASSERT_EQ(full.slab->owner(), kNoHeap) << "given up meanwhile";
+  const std::string reports = Reports([&] { me.Free(twice); });
+  EXPECT_NE(reports.find("double free"), std::string::npos) << reports;
+  EXPECT_EQ(full.slab->owner(), kNoHeap);
+  FlushOutbox(*me);
+  EXPECT_EQ(full.slab->owner(), me->who.id) << "the push claims it";
+  EXPECT_EQ(me.Own(*full.slab).used(), full.out.size());
+  me.Free(full.out);
+  former.Free(next);
+}
+
 // Threads free into the same slab that nobody owns, at the same moment: one claims it, and no block is lost.
 class SharedSlabsRaceTest : public SharedSlabsTest {
  protected:
@@ -157,6 +331,41 @@ TEST_F(SharedSlabsRaceTest, IntoWhatIsLeft) {
       std::vector<FullSlab> slabs;
       for (int i = 0; i < 100; ++i) slabs.push_back(Leave(c, true));
       FreeTogether(slabs);
+    }
+  }
+}
+
+// The slabs are given up and claimed while others free into them, refill and trim.
+TEST_F(SharedSlabsRaceTest, WhileTheyAreGivenUp) {
+  constexpr int kRounds = 300;
+  constexpr size_t kBlocks = 40;
+  std::array<std::atomic<std::vector<Block*>*>, kThreads> boxes = {};
+  std::vector<std::thread> threads;
+  for (size_t t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&boxes, t] {
+      TestHeap me;
+      for (int round = 0; round < kRounds; ++round) {
+        auto* made = new std::vector<Block*>;
+        for (size_t i = 0; i < kBlocks; ++i) {
+          made->push_back(me.Allocate(kClass));
+          SetNext(made->back(), nullptr);  // as the program writes into it
+        }
+        // Into the neighbour's box; what is there is freed here.
+        if (auto* old = boxes[(t + 1) % kThreads].exchange(made); old != nullptr) {
+          me.Free(*old);
+          delete old;
+        }
+        if (round % 64 == 63) me.Drive([] { Trim(true); });
+      }
+      me.Drive([] { Trim(false); });
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  TestHeap last;
+  for (auto& box : boxes) {
+    if (auto* old = box.exchange(nullptr); old != nullptr) {
+      last.Free(*old);
+      delete old;
     }
   }
 }
