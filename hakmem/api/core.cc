@@ -145,7 +145,15 @@ void* MallocSlowFor(size_t size, const void* caller) {
   block_events::Allocated({trace::Op::kMalloc, size}, p, caller);
   return p;
 }
-HAK_NOINLINE void* MallocSlow(size_t size) { return MallocSlowFor(size, HAK_CALLER()); }
+HAK_NOINLINE void* MallocSlow(size_t size) {
+  if constexpr (!kTrackBlocks && !kGuardBuild) {
+    // 0 gives class 0, whose lists are empty.
+    if (HAK_LIKELY(size <= kMaxClassed)) {
+      if (void* p = tiny::TryAllocate(ClassOfSize(size)); HAK_LIKELY(p != nullptr)) return p;
+    }
+  }
+  return MallocSlowFor(size, HAK_CALLER());
+}
 
 // Out of line, so that the hit path saves no register for it.
 HAK_NOINLINE void* CallocSlow(size_t total) {

@@ -86,6 +86,8 @@ struct alignas(64) HeapRest {
   FreeList free[kWideClasses];
   Slab* sticky[kStickyEntries];  // slabs used up lately: others may have freed into them since
   uint32_t sticky_at;
+  // The one slab of a class without lists that is kept although all its blocks are home; nullptr when there is none.
+  Slab* kept;
   Slab* full;  // own slabs without free blocks, linked both ways
   // Where in the outbox a slab's entry is, by the slab's address, plus one; 0: it has none.
   uint8_t outbox_index[kOutboxIndex];

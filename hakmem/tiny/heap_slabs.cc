@@ -28,6 +28,33 @@ void Unlink(Slab*& head, Slab& slab) {
 
 bool HasFreed(const OwnedSlab& owned) { return owned.HasFree() || owned.HasRemote(); }
 
+// All blocks are home: ends the slab's life.
+void RetireOrPlace(Heap& heap, OwnedSlab& owned) {
+  Slab& slab = owned.slab();
+  Unplace(heap, owned);
+  if (owned.Retire()) {
+    pool::Release(heap.pool_cache, slab);
+  } else {
+    // A notification is on its way, and the slab is settled when the inbox is read.
+    Place(heap, owned);
+  }
+}
+
+// Whether a slab whose blocks are all home stays: else a program at the edge of a slab would set it up again and again.
+// For each class with lists that is the bound slab, of the other classes, whose slabs are large, one in all.
+bool IsKept(Heap& heap, const OwnedSlab& owned) {
+  Slab& slab = owned.slab();
+  const unsigned c = slab.size_class();
+  if (slab.place != SlabPlace::kBound || heap.rest->bench[c] != nullptr) return false;
+  if (c <= kMaxListedClass) return true;
+  if (Slab* former = heap.rest->kept; former != nullptr && former != &slab) {
+    heap.rest->kept = nullptr;
+    if (auto other = OwnedSlab::Claim(*former, heap.who); other && other->IsHome()) RetireOrPlace(heap, *other);
+  }
+  heap.rest->kept = &slab;
+  return true;
+}
+
 // The list of a place, of slabs of a class.
 Slab*& ListOf(Heap& heap, SlabPlace place, unsigned size_class) {
   switch (place) {
@@ -52,6 +79,7 @@ void Unplace(Heap& heap, const OwnedSlab& owned) {
     default: Unlink(ListOf(heap, slab.place, c), slab);
   }
   slab.place = SlabPlace::kNowhere;
+  if (heap.rest->kept == &slab) heap.rest->kept = nullptr;
   if (c <= kMaxListedClass && heap.rest->hot[c] == &slab) heap.rest->hot[c] = nullptr;
 }
 
@@ -86,20 +114,11 @@ void RememberSticky(Heap& heap, Slab* slab) {
 }
 
 void Settle(Heap& heap, OwnedSlab owned) {
-  Slab& slab = owned.slab();
-  if (owned.IsHome()) {
-    const unsigned c = slab.size_class();
-    const bool keep = slab.place == SlabPlace::kBound && c <= kMaxListedClass && heap.rest->bench[c] == nullptr;
-    if (!keep) {
-      Unplace(heap, owned);
-      if (owned.Retire()) {
-        pool::Release(heap.pool_cache, slab);
-        return;
-      }
-      // Refused: a notification is on its way, and the slab is settled when the inbox is read.
-    }
+  if (!owned.IsHome() || IsKept(heap, owned)) {
+    Place(heap, owned);
+  } else {
+    RetireOrPlace(heap, owned);
   }
-  Place(heap, owned);
 }
 
 void ReleaseOrPlace(Heap& heap, OwnedSlab owned) {

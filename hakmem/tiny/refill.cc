@@ -1,5 +1,6 @@
 #include "hakmem/tiny/refill.h"
 
+#include <array>
 #include <utility>
 
 #include "hakmem/config/options.h"
@@ -19,12 +20,25 @@ namespace {
 
 // A free list holds at most this many bytes, and as many lists are set aside as hold about kBatchBytes.
 constexpr size_t kListBytes = size_t{32} << 10;
+// But at least so many blocks.
+constexpr uint32_t kLeastListed = 4;
 constexpr size_t kBatchBytes = size_t{128} << 10;
 // What a heap sets aside in all classes together.
 constexpr size_t kAllBatchesBytes = size_t{256} << 10;
 // And at the most beyond that, while blocks that went back to their slabs are soon wanted again.
 constexpr size_t kMostExtraBytes = size_t{4} << 20;
 constexpr uint8_t kMaxBatches = 8;
+
+// A table: a division in each takeover would cost as much as the rest of it.
+constexpr std::array<uint32_t, kListedClasses> kCapacityByBytes = [] {
+  std::array<uint32_t, kListedClasses> table{};
+  for (unsigned c = 1; c < kListedClasses; ++c) {
+    table[c] = kListBytes / kSizeClasses[c].block_size;
+    if (table[c] < kLeastListed) table[c] = kLeastListed;
+  }
+  return table;
+}();
+
 // Balance looks at the clock; once in so many refills is enough.
 constexpr uint32_t kRefillsPerBalance = 64;
 
@@ -269,10 +283,29 @@ void GiveBackRun(Heap& heap, Slab& slab, const Chain& chain) {
 }  // namespace
 
 uint32_t ListCapacity(unsigned size_class) {
-  if (size_class == 0 || size_class > kMaxListedClass) return 0;
-  const size_t by_bytes = kListBytes / kSizeClasses[size_class].block_size;
-  const size_t most = g_options.tiny_fast_cap;
-  return static_cast<uint32_t>(by_bytes < most ? by_bytes : most);
+  if (size_class > kMaxListedClass) return 0;
+  const uint32_t by_bytes = kCapacityByBytes[size_class];
+  const uint32_t most = g_options.tiny_fast_cap;
+  return by_bytes < most ? by_bytes : most;
+}
+
+Block* TakeFromBound(Heap& heap, unsigned size_class) {
+  Slab* slab = heap.bound(size_class);
+  if (slab == nullptr) return nullptr;
+  std::optional<OwnedSlab> owned = OwnedSlab::Claim(*slab, heap.who);
+  if (!owned || !owned->HasFree()) return nullptr;
+  heap.counters.blocks.Add(1);
+  return owned->PopOne();
+}
+
+Block* TakeFreeList(Heap& heap, unsigned size_class) {
+  FreeList& list = heap.free(size_class);
+  Block* first = list.head;
+  if (first == nullptr) return nullptr;
+  heap.counters.takeovers.Add(1);
+  ResetFilled(list, size_class);
+  heap.alloc(size_class) = NextOf(first);
+  return first;
 }
 
 Block* Refill(Heap& heap, unsigned c, bool* clean) {
@@ -284,13 +317,7 @@ Block* Refill(Heap& heap, unsigned c, bool* clean) {
       heap.alloc(c) = NextOf(first);
       return first;
     }
-    FreeList& list = heap.free(c);
-    if (Block* first = list.head; first != nullptr) {
-      heap.counters.takeovers.Add(1);
-      ResetFilled(list, c);
-      heap.alloc(c) = NextOf(first);
-      return first;
-    }
+    if (Block* first = TakeFreeList(heap, c); first != nullptr) return first;
     if (Block* batch = TakeBatch(heap, c); batch != nullptr) {
       heap.counters.takeovers.Add(1);
       heap.alloc(c) = NextOf(batch);

@@ -19,6 +19,13 @@ namespace hakmem::tiny {
 // Sets the full free list of a class aside, or gives it back to its slabs when enough is set aside.
 void SetAside(Heap& heap, unsigned size_class);
 
+// Makes the class's free list its alloc list, which must be empty, and takes the first block; nullptr when the free list
+// is empty.
+Block* TakeFreeList(Heap& heap, unsigned size_class);
+
+// A block of a class without lists that was freed into the bound slab; nullptr when there is none.
+Block* TakeFromBound(Heap& heap, unsigned size_class);
+
 // Gives a list of blocks, ended by nullptr, back to their slabs.
 void GiveBack(Heap& heap, Block* first);
 

@@ -94,17 +94,29 @@ void TrimUnowned(Superslab& superslab, void* opaque) {
 
 }  // namespace
 
-void* Allocate(unsigned size_class, bool* clean) {
-  if (size_class <= kMaxListedClass) {
-    Heap* heap = DrivenHeap();
-    if (HAK_LIKELY(heap->rest != nullptr)) {
-      Block*& list = heap->alloc(size_class);
-      if (Block* block = list; HAK_LIKELY(block != nullptr)) {
-        list = NextOf(block);
-        *clean = false;
-        return block;
-      }
+void* TryAllocate(unsigned size_class) {
+  Heap* heap = tls_heap;
+  if (HAK_UNLIKELY(heap->rest == nullptr)) return nullptr;
+  const bool has_list = size_class <= kMaxListedClass;
+  if (HAK_LIKELY(has_list)) {
+    Block*& list = heap->alloc(size_class);
+    if (Block* block = list; HAK_LIKELY(block != nullptr)) {
+      list = NextOf(block);
+      return block;
     }
+  }
+  // Classes of which a thread has few blocks come here often.
+  const bool was_busy = heap->busy;
+  SetBusy(*heap, true);
+  Block* block = has_list ? TakeFreeList(*heap, size_class) : TakeFromBound(*heap, size_class);
+  SetBusy(*heap, was_busy);
+  return block;
+}
+
+void* Allocate(unsigned size_class, bool* clean) {
+  if (void* p = TryAllocate(size_class); p != nullptr) {
+    *clean = false;
+    return p;
   }
   return AllocateSlow(size_class, clean);
 }
