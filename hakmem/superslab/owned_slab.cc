@@ -35,12 +35,8 @@ uint32_t OwnedSlab::IndexOf(const Block* block) const {
   return slab_->geometry().IndexOf(static_cast<size_t>(reinterpret_cast<const char*>(block) - slab_->base_));
 }
 
-std::optional<OwnedSlab> OwnedSlab::Claim(Slab& slab, const Claimant& who) {
-  ownership::CheckClaimant(slab, TokenHolder(who.id, who.driver));
-  const HeapId owner = slab.owner();
-  // Only the heap itself makes or ends its ownership, so this look is enough.
-  if (owner == who.id) return OwnedSlab(slab, who);
-  if (owner != kNoHeap || !slab.remote_.Claim(who.id)) {
+std::optional<OwnedSlab> OwnedSlab::ClaimOthers(Slab& slab, const Claimant& who) {
+  if (slab.owner() != kNoHeap || !slab.remote_.Claim(who.id)) {
     ring::Note(Event::kClaimRefused, slab, nullptr, slab.owner());
     return std::nullopt;
   }
@@ -114,38 +110,8 @@ uint32_t OwnedSlab::TakeOver(const RemoteState& drained) {
   return drained.count;
 }
 
-void OwnedSlab::Push(const Chain& chain) {
-  AssertOwned("push");
-  if (HAK_UNLIKELY(slab_->free_count_ + chain.count > slab_->carved_)) {
-    ReportFault(Fault::kDoubleFree, "free", chain.first, "its slab has more free blocks than were ever handed out");
-    return;
-  }
-  SetNext(chain.last, slab_->free_);
-  slab_->free_ = chain.first;
-  slab_->free_count_ += chain.count;
-}
-
-Chain OwnedSlab::Pop() {
-  AssertOwned("pop");
-  const Chain chain = {slab_->free_, nullptr, slab_->free_count_};
-  slab_->free_ = nullptr;
-  slab_->free_count_ = 0;
-  slab_->handed_out_ = true;
-  return chain;
-}
-
-Block* OwnedSlab::PopOne() {
-  AssertOwned("pop");
-  Block* block = slab_->free_;
-  if (block == nullptr) return nullptr;
-  --slab_->free_count_;
-  slab_->handed_out_ = true;
-  slab_->free_ = slab_->free_count_ == 0 ? nullptr : NextOf(block);
-  return block;
-}
-
-bool OwnedSlab::HasUncarved() const {
-  return slab_->carved_ < slab_->geometry().capacity || slab_->purged_blocks_ != 0;
+void OwnedSlab::ReportTooManyFree(const Chain& chain) {
+  ReportFault(Fault::kDoubleFree, "free", chain.first, "its slab has more free blocks than were ever handed out");
 }
 
 Chain OwnedSlab::Carve(uint32_t most, bool* clean) {
@@ -206,10 +172,6 @@ Chain OwnedSlab::Recarve(uint32_t most) {
   }
   if (rest.count != 0) Push(rest);
   return chain;
-}
-
-uint32_t OwnedSlab::used() const {
-  return slab_->carved_ - slab_->purged_blocks_ - slab_->free_count_ - slab_->PeekRemote().count;
 }
 
 bool OwnedSlab::Release() {

@@ -34,7 +34,12 @@ inline constexpr uint32_t kTagStep = 2;
 class [[nodiscard]] OwnedSlab {
  public:
   // The token for `slab` when its owner is `who` already or nobody; nothing when it is somebody else's.
-  [[nodiscard]] static std::optional<OwnedSlab> Claim(Slab& slab, const Claimant& who);
+  [[nodiscard]] static std::optional<OwnedSlab> Claim(Slab& slab, const Claimant& who) {
+    ownership::CheckClaimant(slab, TokenHolder(who.id, who.driver));
+    // Only the heap itself makes or ends its ownership, so this look is enough.
+    if (HAK_LIKELY(slab.owner() == who.id)) return OwnedSlab(slab, who);
+    return ClaimOthers(slab, who);
+  }
 
   // Sets up a slab whose slot the caller has just made ACTIVE, for blocks of `size_class`: the one place where a slab
   // gets its geometry. `clean` tells that its memory reads as zero.
@@ -57,13 +62,34 @@ class [[nodiscard]] OwnedSlab {
   uint32_t Drain();
 
   // Puts blocks of this slab on its own list.
-  void Push(const Chain& chain);
+  void Push(const Chain& chain) {
+    AssertOwned("push");
+    if (HAK_UNLIKELY(slab_->free_count_ + chain.count > slab_->carved_)) return ReportTooManyFree(chain);
+    SetNext(chain.last, slab_->free_);
+    slab_->free_ = chain.first;
+    slab_->free_count_ += chain.count;
+  }
 
   // Takes the own list whole. An empty chain when there is none; `last` is not known.
-  [[nodiscard]] Chain Pop();
+  [[nodiscard]] Chain Pop() {
+    AssertOwned("pop");
+    const Chain chain = {slab_->free_, nullptr, slab_->free_count_};
+    slab_->free_ = nullptr;
+    slab_->free_count_ = 0;
+    slab_->handed_out_ = true;
+    return chain;
+  }
 
   // Takes one block of the own list, nullptr when there is none.
-  [[nodiscard]] Block* PopOne();
+  [[nodiscard]] Block* PopOne() {
+    AssertOwned("pop");
+    Block* block = slab_->free_;
+    if (block == nullptr) return nullptr;
+    --slab_->free_count_;
+    slab_->handed_out_ = true;
+    slab_->free_ = slab_->free_count_ == 0 ? nullptr : NextOf(block);
+    return block;
+  }
 
   // Makes blocks that were never handed out: about a page of them, but not more than `most` (1 at least), and one at
   // least while there are any. What else has to be made with them goes on the slab's own list. `*clean` tells that they
@@ -71,7 +97,7 @@ class [[nodiscard]] OwnedSlab {
   [[nodiscard]] Chain Carve(uint32_t most, bool* clean);
 
   bool HasFree() const { return slab_->free_count_ != 0; }
-  bool HasUncarved() const;
+  bool HasUncarved() const { return slab_->carved_ < slab_->geometry().capacity || slab_->purged_blocks_ != 0; }
   // Whether a drain would bring anything.
   bool HasRemote() const { return slab_->PeekRemote().count != 0; }
   // Whether every block was handed out and none has been home and left again since. A slab is full so once in its life,
@@ -80,7 +106,9 @@ class [[nodiscard]] OwnedSlab {
   const Block* first_free() const { return slab_->free_; }
 
   // Blocks with the program or in lists of heaps.
-  uint32_t used() const;
+  uint32_t used() const {
+    return slab_->carved_ - slab_->purged_blocks_ - slab_->free_count_ - slab_->PeekRemote().count;
+  }
   bool IsHome() const { return used() == 0; }
 
   // The owner has just taken the slab out of its inbox: the next push notifies anew. Drains as well when the slab's own
@@ -106,6 +134,8 @@ class [[nodiscard]] OwnedSlab {
 
   OwnedSlab(Slab& slab, const Claimant& who) : slab_(&slab), holder_(who.id, who.driver) {}
   void AssertOwned(const char* what) const { ownership::Check(*slab_, holder_, what); }
+  [[nodiscard]] static std::optional<OwnedSlab> ClaimOthers(Slab& slab, const Claimant& who);
+  HAK_COLD static void ReportTooManyFree(const Chain& chain);
   Block* BlockAt(uint32_t i) const;
   uint32_t IndexOf(const Block* block) const;
   Chain Recarve(uint32_t most);

@@ -54,6 +54,12 @@ struct SizeClass {
     return static_cast<uint32_t>((offset * reciprocal) >> kReciprocalShift);
   }
   static constexpr unsigned kReciprocalShift = 43;
+
+  // Whether a block starts at `offset`.
+  constexpr bool IsBlockAt(size_t offset) const {
+    const uint32_t index = IndexOf(offset);
+    return index < capacity && size_t{index} * block_size == offset;
+  }
 };
 
 // The class of `size`, 1 <= size <= kMaxClassed. 0 gives 0.

@@ -49,10 +49,7 @@ class Slab {
   }
   // Whether `p`, which lies in the slab, is the start of a block that exists.
   bool IsBlockStart(const void* p) const {
-    const size_t offset = static_cast<size_t>(static_cast<const char*>(p) - base_);
-    const SizeClass& row = geometry();
-    const uint32_t index = row.IndexOf(offset);
-    return index < row.capacity && size_t{index} * row.block_size == offset;
+    return geometry().IsBlockAt(static_cast<size_t>(static_cast<const char*>(p) - base_));
   }
 
   // For reports: what the owner last wrote, perhaps half of it.

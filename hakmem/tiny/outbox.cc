@@ -109,10 +109,7 @@ bool AddAgainToOutbox(void* p) {
   const OutboxEntry& entry = heap->rest->outbox[index - 1];
   // The block that waits keeps the slab from ending, so it is still the slab that it was.
   if (entry.piece != piece || entry.chain.first == p) return false;
-  const size_t offset = reinterpret_cast<uintptr_t>(p) % kSlabSize;
-  const SizeClass& row = kSizeClasses[entry.size_class];
-  const uint32_t at = row.IndexOf(offset);
-  if (HAK_UNLIKELY(at >= row.capacity || size_t{at} * row.block_size != offset)) return false;
+  if (HAK_UNLIKELY(!kSizeClasses[entry.size_class].IsBlockAt(reinterpret_cast<uintptr_t>(p) % kSlabSize))) return false;
   const bool was_busy = heap->busy;
   SetBusy(*heap, true);
   AddTo(*heap, index - 1, static_cast<Block*>(p));

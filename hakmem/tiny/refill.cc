@@ -262,8 +262,7 @@ bool IsLookedAt(const Block* first) { return (reinterpret_cast<uintptr_t>(first)
 
 // Puts a run of blocks of one slab back.
 void GiveBackRun(Heap& heap, Slab& slab, const Chain& chain) {
-  std::optional<OwnedSlab> owned = slab.owner() == heap.who.id ? OwnedSlab::Claim(slab, heap.who) : std::nullopt;
-  if (!owned) {
+  if (HAK_UNLIKELY(slab.owner() != heap.who.id)) {
     // Released since the blocks were freed: as good as freed by a stranger.
     Block* block = chain.first;
     for (uint32_t i = 0; i < chain.count; ++i) {
@@ -273,11 +272,14 @@ void GiveBackRun(Heap& heap, Slab& slab, const Chain& chain) {
     }
     return;
   }
+  std::optional<OwnedSlab> owned = OwnedSlab::Claim(slab, heap.who);
+  HAK_ASSERT(owned.has_value());
   heap.counters.flushed.Add(chain.count);
   owned->Push(chain);
   const unsigned c = slab.size_class();
   if (c <= kMaxListedClass) heap.rest->hot[c] = &slab;
-  Settle(heap, std::move(*owned));
+  // Most runs come to a slab that had free blocks before and has others out: it stays where it is.
+  if (slab.place != Slab::Place::kBench || owned->IsHome()) Settle(heap, std::move(*owned));
 }
 
 }  // namespace
@@ -359,32 +361,41 @@ void GiveBack(Heap& heap, Block* first) {
   // Blocks of a list lie in many slabs, in the order of their frees: gathered by slab, most slabs are claimed and
   // settled once.
   struct Run {
-    uintptr_t piece;
+    uintptr_t piece;  // 0: none
+    const char* base;
+    const SizeClass* row;
     Slab* slab;
-    Chain chain;
+    // A chain, without its constructor.
+    Block* first;
+    Block* last;
+    uint32_t count;
   };
-  constexpr size_t kRuns = 32;
+  constexpr size_t kRuns = 64;
   Run runs[kRuns];
   for (Run& run : runs) run.piece = 0;
+  const auto give_back = [&heap](const Run& run) {
+    if (run.piece != 0 && run.count != 0) GiveBackRun(heap, *run.slab, {run.first, run.last, run.count});
+  };
   while (first != nullptr) {
     Block* block = first;
     first = NextOf(block);
     const uintptr_t piece = reinterpret_cast<uintptr_t>(block) >> kSlabShift;
     Run& run = runs[piece % kRuns];
-    if (run.piece != piece) {
-      if (run.piece != 0 && run.chain.count != 0) GiveBackRun(heap, *run.slab, run.chain);
-      run = {piece, address_map::SlabOf(block), {}};
-      HAK_CHECK(run.slab != nullptr);  // blocks in lists are ours
+    if (HAK_UNLIKELY(run.piece != piece)) {
+      give_back(run);
+      Slab* slab = address_map::SlabOf(block);
+      HAK_CHECK(slab != nullptr);  // blocks in lists are ours
+      run = {piece, slab->base(), &slab->geometry(), slab, nullptr, block, 0};
     }
-    if (HAK_UNLIKELY(!run.slab->IsBlockStart(block))) {
+    if (HAK_UNLIKELY(!run.row->IsBlockAt(static_cast<size_t>(reinterpret_cast<const char*>(block) - run.base)))) {
       ReportFault(Fault::kInteriorPointer, "free", block, "found when its list went back to the slab");
       continue;
     }
-    run.chain.PushFront(block);
+    if (run.count++ == 0) run.last = block;
+    SetNext(block, run.first);
+    run.first = block;
   }
-  for (Run& run : runs) {
-    if (run.piece != 0 && run.chain.count != 0) GiveBackRun(heap, *run.slab, run.chain);
-  }
+  for (const Run& run : runs) give_back(run);
 }
 
 void PushFreed(Heap& heap, OwnedSlab& owned, Block* block) {
