@@ -19,7 +19,7 @@ namespace hakmem {
 namespace {
 
 // Classes of 16 bytes to a block of several slabs.
-constexpr unsigned kTriedClasses[] = {1, 2, 7, 63, 64, 65, 72, 80, 88, 100, 104, 105, 120, 136, kClasses - 1};
+constexpr unsigned kTriedClasses[] = {1, 2, 7, 18, 60, 64, 65, 72, 80, 88, 100, 104, 105, 120, 136, kClasses - 1};
 
 Superslab superslab;
 

@@ -69,7 +69,7 @@ class Player {
 
  private:
   void Acquire() {
-    const unsigned c = static_cast<unsigned>(1 + input_.Below(kClasses - 1));
+    const unsigned c = ClassOfList(static_cast<unsigned>(1 + input_.Below(kClasses - 1)));
     const uint64_t failed = FaultPlan::failed();
     auto owned = pool::Acquire(cache_, who_, c);
     if (!owned) {

@@ -34,7 +34,9 @@ ClassTable ClassTable::Stepped(uint32_t step, uint32_t last_step, uint32_t a_dou
 
 ClassTable ClassTable::InUse() {
   std::vector<uint32_t> sizes;
-  for (unsigned c = 1; c < kClasses; ++c) sizes.push_back(kSizeClasses[c].block_size);
+  for (unsigned c = 1; c < kClasses; ++c) {
+    if (IsClass(c)) sizes.push_back(kSizeClasses[c].block_size);
+  }
   return {"in use", std::move(sizes)};
 }
 

@@ -33,7 +33,9 @@ struct Slab {
 class Simulation {
  public:
   Simulation(const ListBounds& bounds, uint32_t slab) : bounds_(bounds) {
-    for (unsigned c = 1; c < kListedClasses; ++c) capacity_[c] = SpanFor(kSizeClasses[c].block_size, slab).capacity;
+    for (unsigned c = 1; c < kListedClasses; ++c) {
+      if (IsClass(c)) capacity_[c] = SpanFor(kSizeClasses[c].block_size, slab).capacity;
+    }
   }
 
   // After each call of the program, with the bytes that it holds.

@@ -43,7 +43,7 @@ void* Allocate(size_t asked, bool zero) {
     return p;
   }
   bool clean;
-  void* p = tiny::Allocate(ClassOfSize(size == 0 ? 1 : size), &clean);
+  void* p = tiny::Allocate(ListOfSize(size == 0 ? 1 : size), &clean);
   if (HAK_UNLIKELY(p == nullptr)) return NoMemory();
   if constexpr (kTrackBlocks) tiny::MarkLive(p);
   if (zero) {
@@ -147,9 +147,9 @@ void* MallocSlowFor(size_t size, const void* caller) {
 }
 HAK_NOINLINE void* MallocSlow(size_t size) {
   if constexpr (!kTrackBlocks && !kGuardBuild) {
-    // 0 gives class 0, whose lists are empty.
+    // 0 gives list 0, which is empty.
     if (HAK_LIKELY(size <= kMaxClassed)) {
-      if (void* p = tiny::TryAllocate(ClassOfSize(size)); HAK_LIKELY(p != nullptr)) return p;
+      if (void* p = tiny::TryAllocate(ListOfSize(size)); HAK_LIKELY(p != nullptr)) return p;
     }
   }
   return MallocSlowFor(size, HAK_CALLER());
@@ -258,7 +258,8 @@ void* NewAligned(size_t alignment, size_t size) {
   const size_t rounded = padded == 0 ? alignment : (padded + alignment - 1) & ~(alignment - 1);
   if (alignment <= kSlabSize && rounded <= kMaxClassed) {
     unsigned c = ClassOfSize(rounded);
-    while (kSizeClasses[c].block_size % alignment != 0) ++c;  // the last class of each doubling is a power of two
+    // The last class of each doubling is a power of two.
+    while (!IsClass(c) || kSizeClasses[c].block_size % alignment != 0) ++c;
     bool clean;
     void* p = tiny::Allocate(c, &clean);
     if (p == nullptr) return NoMemory();

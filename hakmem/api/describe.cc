@@ -37,7 +37,10 @@ bool IsIn(const Block* first, uint32_t most, const Block* block, unsigned size_c
 
 HAK_NO_TSAN bool IsInListsOf(Heap& heap, const Block* block, unsigned c) {
   if (c > kMaxListedClass) return false;
-  if (IsIn(heap.alloc(c), kMostSteps, block, c) || IsIn(heap.free(c).head, kMostSteps, block, c)) return true;
+  for (unsigned list = c; list != 0 && ClassOfList(list) == c; --list) {
+    if (IsIn(heap.alloc(list), kMostSteps, block, c)) return true;
+  }
+  if (IsIn(heap.free(c).head, kMostSteps, block, c)) return true;
   const Block* batch = heap.rest->batches[c];
   for (uint32_t i = 0; batch != nullptr && i < heap.rest->batch_count[c]; ++i) {
     if (IsIn(batch, kMostSteps, block, c)) return true;

@@ -34,7 +34,7 @@ TEST_F(SpansTest, NoTwoOverlapWhateverComesAndGoes) {
   for (int round = 0; round < 4000; ++round) {
     Cache& cache = caches[next() % 2];
     if (held.size() < 60 && next() % 5 < 3) {
-      Slab& slab = Take(cache, 1 + next() % (kClasses - 1));
+      Slab& slab = Take(cache, ClassOfList(1 + next() % (kClasses - 1)));
       ASSERT_NO_FATAL_FAILURE(Enter(slab));
       held.push_back(&slab);
     } else if (!held.empty()) {

@@ -117,7 +117,7 @@ std::vector<Case> Cases() {
   for (const size_t page_size : {size_t{4} << 10, size_t{16} << 10, size_t{64} << 10}) {
     // Release builds cannot pretend.
     if (page_size != os::PageSize() && !test::kHasFaults) continue;
-    for (const size_t block_size : {16, 48, 512, 1008, 4096, 5120, 10240, 24576, 40960, 131072}) {
+    for (const size_t block_size : {16, 48, 512, 960, 4096, 5120, 10240, 24576, 40960, 131072}) {
       cases.push_back({block_size, page_size});
     }
   }

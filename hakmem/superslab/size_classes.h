@@ -1,18 +1,26 @@
 // The one table of size classes.
 //
 // Class 0 is never served: its list stays empty, which sends malloc(0) the slow way without a check of its own.
-// Classes 1 to 64 go in steps of 16 bytes to 1 KiB, so that size to class is a shift; above, eight classes a doubling
-// keep the waste inside a block at or below 12.5 % (one byte more than a class costs an eighth at the most). Up to
-// kMaxListedClass a thread keeps free blocks in lists; above, blocks come from and go to their slab directly, and the
-// largest classes are one block a span: a run of slabs.
+//
+// Lists. Up to 1 KiB a thread has a list for each step of 16 bytes, so that malloc comes from a size to its list with a
+// shift. Above, each class has one.
+//
+// Classes. In steps of 16 bytes to 256, and then eight a doubling, which keeps the waste inside a block at or below
+// 12.5 % (one byte more than a class costs an eighth at the most). So between 256 bytes and 1 KiB two or four lists
+// share a class: their blocks come from the same slabs and are freed to the same list. A class for each step would
+// waste 0.1 % less inside the blocks of the recorded programs, and need up to a quarter more memory where many threads
+// have few blocks each. A class has the number of its largest list; the numbers of the others are nobody's.
+//
+// Up to kMaxListedClass a thread keeps free blocks in lists; above, blocks come from and go to their slab directly, and
+// the largest classes are one block a span: a run of slabs.
 //
 // Waste inside blocks, in percent of the bytes in blocks, weighed by the time that they are alive, over recorded
 // programs (//bench:tune; a test derives these lines anew):
 //   cc1plus   2.9
-//   python3   6.5
-//   sqlite3   6.2
-//   mean      5.2
-// At worst: 11.1 above 128 bytes. At the end of a span: 6.2 at worst, 1.4 in the mean of the 144 classes.
+//   python3   6.7
+//   sqlite3   6.3
+//   mean      5.3
+// At worst: 11.1 above 128 bytes. At the end of a span: 6.2 at worst, 1.6 in the mean of the 112 classes.
 #ifndef HAKMEM_SUPERSLAB_SIZE_CLASSES_H_
 #define HAKMEM_SUPERSLAB_SIZE_CLASSES_H_
 
@@ -27,7 +35,7 @@ namespace hakmem {
 
 inline constexpr size_t kMinBlock = 16;
 inline constexpr size_t kMaxStepped = 1024;                    // last size of the 16-byte steps
-inline constexpr unsigned kSteppedClasses = kMaxStepped / 16;  // classes 1..64
+inline constexpr unsigned kSteppedClasses = kMaxStepped / 16;  // lists, and numbers of classes, 1..64
 inline constexpr size_t kMaxClassed = kSuperslabSize / 2;      // last size that has a class
 inline constexpr unsigned kDoublings = 10;                     // from 1 KiB to 1 MiB
 inline constexpr unsigned kClasses = 1 + kSteppedClasses + 8 * kDoublings;
@@ -62,13 +70,45 @@ struct SizeClass {
   }
 };
 
-// The class of `size`, 1 <= size <= kMaxClassed. 0 gives 0.
-HAK_ALWAYS_INLINE constexpr unsigned ClassOfSize(size_t size) {
+namespace internal {
+
+// By list of the 16-byte steps.
+inline constexpr std::array<uint8_t, kSteppedClasses + 1> kClassOfStep = [] {
+  std::array<uint8_t, kSteppedClasses + 1> table{};
+  for (unsigned step = 0; step <= kSteppedClasses; ++step) {
+    const unsigned shared = step <= 16 ? 1 : step <= 32 ? 2 : 4;
+    table[step] = static_cast<uint8_t>((step + shared - 1) / shared * shared);
+  }
+  return table;
+}();
+
+}  // namespace internal
+
+// The class whose blocks a list holds.
+HAK_ALWAYS_INLINE constexpr unsigned ClassOfList(unsigned list) {
+  return list <= kSteppedClasses ? internal::kClassOfStep[list] : list;
+}
+
+// How many lists share a class.
+constexpr unsigned ListsOf(unsigned size_class) {
+  unsigned n = 1;
+  while (n < size_class && ClassOfList(size_class - n) == size_class) ++n;
+  return n;
+}
+
+// Whether `number`, below kClasses, is a class that serves, and not one of those that are nobody's.
+constexpr bool IsClass(unsigned number) { return number != 0 && ClassOfList(number) == number; }
+
+// The list of `size`, 1 <= size <= kMaxClassed; above kMaxListedClass its class, which has none. 0 gives 0.
+HAK_ALWAYS_INLINE constexpr unsigned ListOfSize(size_t size) {
   if (size <= kMaxStepped) return static_cast<unsigned>((size + 15) >> 4);
   const unsigned top = 63 - static_cast<unsigned>(__builtin_clzll(size - 1));  // of sizes in (2^top, 2^(top+1)]
   const unsigned eighth = static_cast<unsigned>((size - 1) >> (top - 3)) - 8;
   return kSteppedClasses + 1 + (top - 10) * 8 + eighth;
 }
+
+// The class of `size`, 1 <= size <= kMaxClassed. 0 gives 0.
+HAK_ALWAYS_INLINE constexpr unsigned ClassOfSize(size_t size) { return ClassOfList(ListOfSize(size)); }
 
 namespace internal {
 
@@ -79,7 +119,7 @@ constexpr size_t BlockSizeOfClass(unsigned c) {
 }
 
 constexpr SizeClass MakeSizeClass(unsigned c) {
-  if (c == 0) return {};
+  if (!IsClass(c)) return {};
   const size_t size = BlockSizeOfClass(c);
   // The shortest span of which the last piece wastes at most a sixteenth.
   unsigned span = static_cast<unsigned>((size + kSlabSize - 1) / kSlabSize);
@@ -90,7 +130,9 @@ constexpr SizeClass MakeSizeClass(unsigned c) {
     }
   }
   const size_t bytes = span * kSlabSize;
-  const size_t least = c == 1 ? 1 : BlockSizeOfClass(c - 1) + 1;
+  unsigned below = c - 1;
+  while (below != 0 && !IsClass(below)) --below;
+  const size_t least = below == 0 ? 1 : BlockSizeOfClass(below) + 1;
   return {static_cast<uint32_t>(size),
           static_cast<uint16_t>(bytes / size),
           static_cast<uint8_t>(span),

@@ -9,11 +9,19 @@
 namespace hakmem {
 namespace {
 
+// The next smaller class.
+unsigned Below(unsigned c) {
+  while (--c != 0 && !IsClass(c)) {
+  }
+  return c;
+}
+
 TEST(SizeClasses, EverySizeGetsTheSmallestClassThatHoldsIt) {
   for (size_t size = 1; size <= kMaxClassed; ++size) {
     const unsigned c = ClassOfSize(size);
     ASSERT_GE(kSizeClasses[c].block_size, size) << size;
-    ASSERT_TRUE(c == 1 || kSizeClasses[c - 1].block_size < size) << size;
+    ASSERT_TRUE(IsClass(c)) << size;
+    ASSERT_TRUE(c == 1 || kSizeClasses[Below(c)].block_size < size) << size;
   }
 }
 
@@ -21,6 +29,28 @@ TEST(SizeClasses, ClassZeroServesNothing) {
   EXPECT_EQ(ClassOfSize(0), 0u);
   EXPECT_EQ(kSizeClasses[0].block_size, 0u);
   EXPECT_EQ(kSizeClasses[0].capacity, 0u);
+}
+
+TEST(SizeClasses, UpToOneKibibyteEachStepHasAListAndSomeShareAClass) {
+  unsigned classes = 0;
+  for (size_t size = 1; size <= kMaxStepped; ++size) {
+    const unsigned list = ListOfSize(size);
+    ASSERT_EQ(list, (size + 15) / 16) << size;
+    ASSERT_EQ(ClassOfList(list), ClassOfSize(size)) << size;
+    ASSERT_EQ(kSizeClasses[ClassOfSize(size)].block_size, ClassOfSize(size) * kMinBlock) << size;
+  }
+  for (unsigned list = 1; list <= kSteppedClasses; ++list) {
+    const unsigned c = ClassOfList(list);
+    EXPECT_EQ(ListsOf(c), list <= 16 ? 1u : list <= 32 ? 2u : 4u) << list;
+    EXPECT_LT(c - list, ListsOf(c)) << list;
+    if (IsClass(list)) ++classes;
+    if (!IsClass(list)) EXPECT_EQ(kSizeClasses[list].block_size, 0u) << list;
+  }
+  EXPECT_EQ(classes, 32u);
+  for (unsigned c = kSteppedClasses + 1; c < kClasses; ++c) {
+    EXPECT_EQ(ClassOfList(c), c);
+    EXPECT_EQ(ListsOf(c), 1u);
+  }
 }
 
 TEST(SizeClasses, AtMostAnEighthIsWastedInsideABlock) {
@@ -32,9 +62,10 @@ TEST(SizeClasses, AtMostAnEighthIsWastedInsideABlock) {
 
 TEST(SizeClasses, TheTablesOwnFiguresAreTrue) {
   for (unsigned c = 1; c < kClasses; ++c) {
+    if (!IsClass(c)) continue;
     const SizeClass& row = kSizeClasses[c];
     const size_t span = row.span * kSlabSize;
-    const size_t least = c == 1 ? 1 : kSizeClasses[c - 1].block_size + 1;
+    const size_t least = c == 1 ? 1 : kSizeClasses[Below(c)].block_size + 1;
     EXPECT_EQ(row.inner_waste, (row.block_size - least) * 1000 / row.block_size) << c;
     EXPECT_EQ(row.tail_waste, (span - row.capacity * size_t{row.block_size}) * 1000 / span) << c;
     EXPECT_LE(row.capacity * size_t{row.block_size}, span) << c;
@@ -49,6 +80,7 @@ TEST(SizeClasses, TheTablesOwnFiguresAreTrue) {
 
 TEST(SizeClasses, TheReciprocalDividesExactly) {
   for (unsigned c = 1; c < kClasses; ++c) {
+    if (!IsClass(c)) continue;
     const SizeClass& row = kSizeClasses[c];
     const size_t span = row.span * kSlabSize;
     for (size_t i = 0; i * row.block_size < span; ++i) {

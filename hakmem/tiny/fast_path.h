@@ -16,13 +16,13 @@ namespace hakmem::tiny {
 // A block of up to 1 KiB out of the thread's own list; nullptr when the list is empty, or the size is 0 or larger.
 HAK_ALWAYS_INLINE void* TryMalloc(size_t size) {
   if constexpr (kGuardBuild) return nullptr;  // each block gets guard words, off the hit path
-  // Sizes next to SIZE_MAX wrap to class 0, whose list is always empty.
-  const size_t size_class = (size + 15) >> 4;
-  if (HAK_UNLIKELY(size_class > kSteppedClasses)) return nullptr;
+  // Sizes next to SIZE_MAX wrap to list 0, which is always empty.
+  const size_t list = (size + 15) >> 4;
+  if (HAK_UNLIKELY(list > kSteppedClasses)) return nullptr;
   Heap* heap = tls_heap;
-  Block* block = heap->alloc_steps[size_class];
+  Block* block = heap->alloc_steps[list];
   if (HAK_UNLIKELY(block == nullptr)) return nullptr;
-  heap->alloc_steps[size_class] = NextOf(block);
+  heap->alloc_steps[list] = NextOf(block);
   return block;
 }
 
@@ -72,10 +72,10 @@ HAK_ALWAYS_INLINE bool TryFree(void* p) {
 
 // The same when `size`, at most 1 KiB, was asked for; false also when the block is of another class.
 HAK_ALWAYS_INLINE bool TryFreeSized(void* p, size_t size) {
-  const size_t size_class = (size + 15) >> 4;
-  if (HAK_UNLIKELY(size_class > kSteppedClasses)) return false;
+  const size_t step = (size + 15) >> 4;
+  if (HAK_UNLIKELY(step > kSteppedClasses)) return false;
   FreeList* list;
-  if (HAK_UNLIKELY(!FindList(p, &list) || list != &tls_heap->free_steps[size_class])) return false;
+  if (HAK_UNLIKELY(!FindList(p, &list) || list != &tls_heap->free_steps[internal::kClassOfStep[step]])) return false;
   return TryPush(list, p);
 }
 

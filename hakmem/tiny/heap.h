@@ -1,9 +1,10 @@
 // The heap: what one thread owns. Heaps are pooled and outlive threads.
 //
-// Lists. For each class a thread takes blocks from one list (alloc) and frees them onto another (free); an empty alloc
-// list takes over the free list whole. A block freed now is so not handed out by the very next malloc, whose load of
-// the link would wait for the store of the free. A free list that is full is set aside whole as a batch, and refill
-// takes a batch back whole; only batches beyond a bound go back to their slabs, block by block.
+// Lists. A thread takes blocks from one list (alloc) and frees them onto another (free), of each class; between 256
+// bytes and 1 KiB several alloc lists share a class and its free list (size_classes.h). An empty alloc list takes over
+// the free list whole. A block freed now is so not handed out by the very next malloc, whose load of the link would
+// wait for the store of the free. A free list that is full is set aside whole as a batch, and refill takes a batch back
+// whole; only batches beyond a bound go back to their slabs, block by block.
 //
 // Synchronisation: a heap is driven by one thread at a time, which alone touches everything here but the inbox and the
 // state. Other threads push slabs onto the inbox, which the driver takes whole. A heap changes its driver only through
@@ -130,8 +131,11 @@ struct alignas(64) Heap {
   Heap* pool_prev;
   Heap* pool_next;
 
+  // By list.
+  Block*& alloc(unsigned list) {
+    return list <= kSteppedClasses ? alloc_steps[list] : rest->alloc[list - kSteppedClasses - 1];
+  }
   // Of classes with lists.
-  Block*& alloc(unsigned c) { return c <= kSteppedClasses ? alloc_steps[c] : rest->alloc[c - kSteppedClasses - 1]; }
   FreeList& free(unsigned c) { return c <= kSteppedClasses ? free_steps[c] : rest->free[c - kSteppedClasses - 1]; }
   // Of all classes.
   Slab*& bound(unsigned c) { return c <= kSteppedClasses ? bound_steps[c] : rest->bound[c - kSteppedClasses - 1]; }

@@ -112,12 +112,40 @@ TEST_F(HeapSlabsTest, AnEmptySlabRetiresUnlessItIsTheOneBound) {
   Settle(*me, me.Own(*a.slab));
   EXPECT_EQ(a.slab->owner(), kRetired);
   EXPECT_EQ(me->bound(kClass), nullptr);
-  // Classes without lists keep none.
-  FullSlab large = MakeFull(me, ClassOfSize(300000));
-  Bind(*me, me.Own(*large.slab));
-  come_home(large);
-  EXPECT_EQ(large.slab->owner(), kRetired);
   me.Free(c.out);
+}
+
+TEST_F(HeapSlabsTest, OfTheClassesWithoutListsOneSlabInAllIsKept) {
+  TestHeap me;
+  const auto make_bound = [&](size_t size) {
+    FullSlab full = MakeFull(me, ClassOfSize(size));
+    Bind(*me, me.Own(*full.slab));
+    return full;
+  };
+  const auto come_home = [&](FullSlab& full) {
+    for (Block* block : full.out) GiveBackTo(*me, *full.slab, block);
+  };
+  FullSlab first = make_bound(100000);
+  FullSlab second = make_bound(300000);
+  FullSlab third = make_bound(500000);
+  come_home(first);
+  EXPECT_EQ(me->rest->kept, first.slab);
+  EXPECT_EQ(first.slab->owner(), me->who.id);
+  come_home(second);
+  EXPECT_EQ(me->rest->kept, second.slab);
+  EXPECT_EQ(first.slab->owner(), kRetired) << "the last one stays";
+  // In use again it needs no keeping, and makes room for another.
+  Block* const block = TakeFromBound(*me, ClassOfSize(300000));
+  EXPECT_EQ(address_map::SlabOf(block), second.slab);
+  come_home(third);
+  EXPECT_EQ(me->rest->kept, third.slab);
+  EXPECT_EQ(second.slab->owner(), me->who.id);
+  GiveBackTo(*me, *second.slab, block);
+  EXPECT_EQ(me->rest->kept, second.slab);
+  EXPECT_EQ(third.slab->owner(), kRetired);
+  Unplace(*me, me.Own(*second.slab));
+  EXPECT_EQ(me->rest->kept, nullptr) << "forgotten where the slab goes";
+  Place(*me, me.Own(*second.slab));
 }
 
 TEST_F(HeapSlabsTest, EveryOwnedSlabIsVisitedOnce) {

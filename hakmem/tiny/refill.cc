@@ -33,7 +33,8 @@ constexpr uint8_t kMaxBatches = 8;
 constexpr std::array<uint32_t, kListedClasses> kCapacityByBytes = [] {
   std::array<uint32_t, kListedClasses> table{};
   for (unsigned c = 1; c < kListedClasses; ++c) {
-    table[c] = kListBytes / kSizeClasses[c].block_size;
+    if (!IsClass(c)) continue;
+    table[c] = ListsOf(c) * kListBytes / kSizeClasses[c].block_size;
     if (table[c] < kLeastListed) table[c] = kLeastListed;
   }
   return table;
@@ -84,6 +85,23 @@ void ResetFilled(FreeList& list, unsigned size_class) {
 }
 
 bool HasList(unsigned size_class) { return size_class <= kMaxListedClass && g_options.tiny_fast_cap != 0; }
+
+// Takes a block of an alloc list for another one that shares its class, which gets a few of the next ones as well, so
+// that a program that uses both sizes in turn seldom comes here.
+constexpr size_t kLentBytes = size_t{8} << 10;
+Block* Lend(Heap& heap, unsigned from, unsigned to) {
+  Block* first = heap.alloc(from);
+  Block* rest = NextOf(first);
+  Block* last = first;
+  for (size_t bytes = 0; rest != nullptr && bytes < kLentBytes; bytes += to * kMinBlock) {
+    last = rest;
+    rest = NextOf(rest);
+  }
+  heap.alloc(from) = rest;
+  heap.alloc(to) = last == first ? nullptr : NextOf(first);
+  if (last != first) SetNext(last, nullptr);
+  return first;
+}
 
 // Takes the batch that was set aside last, nullptr when there is none.
 Block* TakeBatch(Heap& heap, unsigned c) {
@@ -300,14 +318,25 @@ Block* TakeFromBound(Heap& heap, unsigned size_class) {
   return owned->PopOne();
 }
 
-Block* TakeFreeList(Heap& heap, unsigned size_class) {
-  FreeList& list = heap.free(size_class);
-  Block* first = list.head;
-  if (first == nullptr) return nullptr;
-  heap.counters.takeovers.Add(1);
-  ResetFilled(list, size_class);
-  heap.alloc(size_class) = NextOf(first);
-  return first;
+Block* TakeFromLists(Heap& heap, unsigned list, unsigned size_class) {
+  FreeList& freed = heap.free(size_class);
+  if (Block* first = freed.head; first != nullptr) {
+    heap.counters.takeovers.Add(1);
+    ResetFilled(freed, size_class);
+    heap.alloc(list) = NextOf(first);
+    return first;
+  }
+  if (size_class > kSteppedClasses) return nullptr;
+  for (unsigned other = size_class; ClassOfList(other) == size_class; --other) {
+    if (heap.alloc(other) != nullptr) return Lend(heap, other, list);
+  }
+  return nullptr;
+}
+
+void Refilled(Heap& heap, unsigned list, unsigned size_class) {
+  if (list == size_class || heap.alloc(list) != nullptr) return;
+  heap.alloc(list) = heap.alloc(size_class);
+  heap.alloc(size_class) = nullptr;
 }
 
 Block* Refill(Heap& heap, unsigned c, bool* clean) {
@@ -319,7 +348,7 @@ Block* Refill(Heap& heap, unsigned c, bool* clean) {
       heap.alloc(c) = NextOf(first);
       return first;
     }
-    if (Block* first = TakeFreeList(heap, c); first != nullptr) return first;
+    if (Block* first = TakeFromLists(heap, c, c); first != nullptr) return first;
     if (Block* batch = TakeBatch(heap, c); batch != nullptr) {
       heap.counters.takeovers.Add(1);
       heap.alloc(c) = NextOf(batch);

@@ -19,9 +19,12 @@ namespace hakmem::tiny {
 // Sets the full free list of a class aside, or gives it back to its slabs when enough is set aside.
 void SetAside(Heap& heap, unsigned size_class);
 
-// Makes the class's free list its alloc list, which must be empty, and takes the first block; nullptr when the free list
-// is empty.
-Block* TakeFreeList(Heap& heap, unsigned size_class);
+// A block out of the thread's other lists for an alloc list that is empty and gets more of them: the free list of its
+// class, or the alloc lists that share the class. nullptr when they are empty, too.
+Block* TakeFromLists(Heap& heap, unsigned list, unsigned size_class);
+
+// After a refill for an alloc list that shares its class: the list gets what the refill has brought.
+void Refilled(Heap& heap, unsigned list, unsigned size_class);
 
 // A block of a class without lists that was freed into the bound slab; nullptr when there is none.
 Block* TakeFromBound(Heap& heap, unsigned size_class);

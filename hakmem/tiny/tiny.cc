@@ -15,10 +15,13 @@
 namespace hakmem::tiny {
 namespace {
 
-HAK_NOINLINE void* AllocateSlow(unsigned size_class, bool* clean) {
+HAK_NOINLINE void* AllocateSlow(unsigned list, bool* clean) {
   HeapScope scope;
   if (HAK_UNLIKELY(scope.heap() == nullptr)) return nullptr;
-  return Refill(*scope.heap(), size_class, clean);
+  const unsigned size_class = ClassOfList(list);
+  Block* block = Refill(*scope.heap(), size_class, clean);
+  Refilled(*scope.heap(), list, size_class);
+  return block;
 }
 
 // A block that a heap frees into its own slab, but not by the hit path: the list is full, the class or the heap has
@@ -94,31 +97,31 @@ void TrimUnowned(Superslab& superslab, void* opaque) {
 
 }  // namespace
 
-void* TryAllocate(unsigned size_class) {
+void* TryAllocate(unsigned list) {
   Heap* heap = tls_heap;
   if (HAK_UNLIKELY(heap->rest == nullptr)) return nullptr;
-  const bool has_list = size_class <= kMaxListedClass;
-  if (HAK_LIKELY(has_list)) {
-    Block*& list = heap->alloc(size_class);
-    if (Block* block = list; HAK_LIKELY(block != nullptr)) {
-      list = NextOf(block);
+  const bool is_list = list <= kMaxListedClass;
+  if (HAK_LIKELY(is_list)) {
+    Block*& blocks = heap->alloc(list);
+    if (Block* block = blocks; HAK_LIKELY(block != nullptr)) {
+      blocks = NextOf(block);
       return block;
     }
   }
-  // Classes of which a thread has few blocks come here often.
+  // Lists of few blocks come here often.
   const bool was_busy = heap->busy;
   SetBusy(*heap, true);
-  Block* block = has_list ? TakeFreeList(*heap, size_class) : TakeFromBound(*heap, size_class);
+  Block* block = is_list ? TakeFromLists(*heap, list, ClassOfList(list)) : TakeFromBound(*heap, list);
   SetBusy(*heap, was_busy);
   return block;
 }
 
-void* Allocate(unsigned size_class, bool* clean) {
-  if (void* p = TryAllocate(size_class); p != nullptr) {
+void* Allocate(unsigned list, bool* clean) {
+  if (void* p = TryAllocate(list); p != nullptr) {
     *clean = false;
     return p;
   }
-  return AllocateSlow(size_class, clean);
+  return AllocateSlow(list, clean);
 }
 
 void Free(void* p, Slab& slab) {

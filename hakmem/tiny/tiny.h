@@ -9,12 +9,13 @@
 
 namespace hakmem::tiny {
 
-// A block of `size_class`. `*clean` tells that it reads as zero. nullptr without memory.
-[[nodiscard]] void* Allocate(unsigned size_class, bool* clean);
+// A block of `list`: of the class whose list it is (size_classes.h). `*clean` tells that it reads as zero. nullptr
+// without memory.
+[[nodiscard]] void* Allocate(unsigned list, bool* clean);
 
-// The same from what the calling thread has at hand: nullptr when that is nothing, the thread has not started, or somebody
-// wants to see every call.
-[[nodiscard]] void* TryAllocate(unsigned size_class);
+// The same from what the calling thread has at hand: nullptr when that is nothing, the thread has not started, or
+// somebody wants to see every call.
+[[nodiscard]] void* TryAllocate(unsigned list);
 
 // Frees `p`, which lies in `slab`. Reports what is no block, and the second free in a row.
 void Free(void* p, Slab& slab);
