@@ -390,7 +390,6 @@ void GiveBack(Heap& heap, Block* first) {
   // Blocks of a list lie in many slabs, in the order of their frees: gathered by slab, most slabs are claimed and
   // settled once.
   struct Run {
-    uintptr_t piece;  // 0: none
     const char* base;
     const SizeClass* row;
     Slab* slab;
@@ -400,21 +399,24 @@ void GiveBack(Heap& heap, Block* first) {
     uint32_t count;
   };
   constexpr size_t kRuns = 64;
+  uintptr_t pieces[kRuns] = {};  // of the runs; 0: none
+  uint64_t used = 0;             // a bit for each run
   Run runs[kRuns];
-  for (Run& run : runs) run.piece = 0;
   const auto give_back = [&heap](const Run& run) {
-    if (run.piece != 0 && run.count != 0) GiveBackRun(heap, *run.slab, {run.first, run.last, run.count});
+    if (run.count != 0) GiveBackRun(heap, *run.slab, {run.first, run.last, run.count});
   };
   while (first != nullptr) {
     Block* block = first;
     first = NextOf(block);
     const uintptr_t piece = reinterpret_cast<uintptr_t>(block) >> kSlabShift;
     Run& run = runs[piece % kRuns];
-    if (HAK_UNLIKELY(run.piece != piece)) {
-      give_back(run);
+    if (HAK_UNLIKELY(pieces[piece % kRuns] != piece)) {
+      if (pieces[piece % kRuns] != 0) give_back(run);
       Slab* slab = address_map::SlabOf(block);
       HAK_CHECK(slab != nullptr);  // blocks in lists are ours
-      run = {piece, slab->base(), &slab->geometry(), slab, nullptr, block, 0};
+      pieces[piece % kRuns] = piece;
+      used |= uint64_t{1} << (piece % kRuns);
+      run = {slab->base(), &slab->geometry(), slab, nullptr, block, 0};
     }
     if (HAK_UNLIKELY(!run.row->IsBlockAt(static_cast<size_t>(reinterpret_cast<const char*>(block) - run.base)))) {
       ReportFault(Fault::kInteriorPointer, "free", block, "found when its list went back to the slab");
@@ -424,7 +426,7 @@ void GiveBack(Heap& heap, Block* first) {
     SetNext(block, run.first);
     run.first = block;
   }
-  for (const Run& run : runs) give_back(run);
+  for (; used != 0; used &= used - 1) give_back(runs[__builtin_ctzll(used)]);
 }
 
 void PushFreed(Heap& heap, OwnedSlab& owned, Block* block) {
