@@ -227,6 +227,18 @@ HAK_NOINLINE void* ReallocSlow(void* p, size_t size) {
   return Resize(p, size, nullptr);
 }
 
+namespace {
+
+// Moves a block of the calling thread's own, of `own` bytes, to one of `size` bytes. nullptr, and nothing done, when
+// `p` is no block or there is no memory.
+HAK_NOINLINE void* MoveOwn(void* p, size_t own, size_t size) {
+  const Slab* slab = address_map::SlabOf(p);
+  if (HAK_UNLIKELY(slab == nullptr || !slab->IsBlockStart(p))) return nullptr;
+  return Move(p, size, size < own ? size : own);
+}
+
+}  // namespace
+
 void* Realloc(void* p, size_t size) {
   if (p == nullptr) return Malloc(size);
   if (size == 0) {
@@ -238,6 +250,9 @@ void* Realloc(void* p, size_t size) {
     // Not taken while somebody wants to see every call: the heaps have no tags then.
     const size_t own = tiny::OwnBlockSize(p);
     if (HAK_LIKELY(size <= own && size >= own / 2)) return p;
+    if (own != 0) {
+      if (void* to = MoveOwn(p, own, size); HAK_LIKELY(to != nullptr)) return to;
+    }
   }
   return ReallocSlow(p, size);
 }
