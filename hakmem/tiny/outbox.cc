@@ -13,7 +13,7 @@ namespace {
 
 // The most blocks, and bytes, that wait for one slab; and bytes for all of them.
 constexpr uint32_t kMostBlocks = 64;
-constexpr size_t kMostBytes = size_t{4} << 10;
+constexpr size_t kMostBytes = size_t{8} << 10;
 constexpr size_t kMostBytesInAll = size_t{128} << 10;
 // In about so many refills all that waits has its turn.
 constexpr uint32_t kRefillsToFlush = 32;

@@ -14,7 +14,7 @@ namespace hakmem::tiny {
 namespace {
 
 constexpr uint32_t kMostBlocks = 64;
-constexpr size_t kMostBytes = 4 << 10;
+constexpr size_t kMostBytes = 8 << 10;
 constexpr size_t kMostBytesInAll = 128 << 10;
 
 class OutboxTest : public HeapTest {
