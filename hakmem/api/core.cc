@@ -229,12 +229,14 @@ HAK_NOINLINE void* ReallocSlow(void* p, size_t size) {
 
 namespace {
 
-// Moves a block of the calling thread's own, of `own` bytes, to one of `size` bytes. nullptr, and nothing done, when
-// `p` is no block or there is no memory.
+// Makes a block of the calling thread's own, of `own` bytes, one of `size` bytes by moving it: most of the resizing
+// that is left, with one look at the slab. What cannot be done like this goes the slow way, which says what is wrong.
 HAK_NOINLINE void* MoveOwn(void* p, size_t own, size_t size) {
   const Slab* slab = address_map::SlabOf(p);
-  if (HAK_UNLIKELY(slab == nullptr || !slab->IsBlockStart(p))) return nullptr;
-  return Move(p, size, size < own ? size : own);
+  if (HAK_LIKELY(slab != nullptr && slab->IsBlockStart(p))) {
+    if (void* to = Move(p, size, size < own ? size : own); HAK_LIKELY(to != nullptr)) return to;
+  }
+  return ReallocSlow(p, size);
 }
 
 }  // namespace
@@ -250,9 +252,7 @@ void* Realloc(void* p, size_t size) {
     // Not taken while somebody wants to see every call: the heaps have no tags then.
     const size_t own = tiny::OwnBlockSize(p);
     if (HAK_LIKELY(size <= own && size >= own / 2)) return p;
-    if (own != 0) {
-      if (void* to = MoveOwn(p, own, size); HAK_LIKELY(to != nullptr)) return to;
-    }
+    if (own != 0) return MoveOwn(p, own, size);
   }
   return ReallocSlow(p, size);
 }
