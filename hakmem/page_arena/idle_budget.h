@@ -22,6 +22,10 @@ class IdleBudget {
   // worth of memory in each round loses a tenth of its time, and a burst after a burst is given back all the same.
   static constexpr uint64_t kMostDebt = 8 * kDebtLimit;
 
+  // What is idle outweighs so much debt: that a large burst lies idle for good, in a process that only sleeps from then
+  // on, is worse than that it is faulted in once more.
+  static constexpr uint64_t kIdleForDebt = 16;
+
   constexpr IdleBudget() = default;
 
   // `bytes` became idle at `now_ms`.
@@ -57,7 +61,8 @@ class IdleBudget {
     if (idle_now == 0) return 0;
     const uint64_t released = last_release_ms_.load(std::memory_order_relaxed);  // a time, orders nothing
     if (now_ms >= released + delay_ms) return idle_now;
-    if (idle_now <= keep || PayOff(now_ms) > kDebtLimit) return 0;
+    const uint64_t outweighed = idle_now / kIdleForDebt;
+    if (idle_now <= keep || PayOff(now_ms) > (outweighed > kDebtLimit ? outweighed : kDebtLimit)) return 0;
     // Down to half, so that the next release does not purge again.
     return idle_now - keep / 2;
   }

@@ -44,15 +44,27 @@ TEST(IdleBudgetTest, RefaultsPutThePurgeOffUntilTimeHasPaid) {
 
 TEST(IdleBudgetTest, TheBurstAfterABurstIsPurgedSoon) {
   IdleBudget budget;
-  budget.AddIdle(1000 * kMiB, kNow);
+  budget.AddIdle(60 * kMiB, kNow);
   EXPECT_NE(budget.Excess(kNow, kKeep, kDelay), 0u);
-  budget.RemoveIdle(1000 * kMiB);
-  budget.AddRefault(1000 * kMiB);
+  budget.RemoveIdle(60 * kMiB);
+  budget.AddRefault(60 * kMiB);
   const uint64_t paid_ms = (IdleBudget::kMostDebt - IdleBudget::kDebtLimit) / IdleBudget::kPaidPerMs;
   EXPECT_LT(paid_ms, 1000u);
-  budget.AddIdle(1000 * kMiB, kNow);
+  budget.AddIdle(60 * kMiB, kNow);
   EXPECT_EQ(budget.Excess(kNow, kKeep, kDelay), 0u);
   EXPECT_NE(budget.Excess(kNow + paid_ms, kKeep, kDelay), 0u);
+}
+
+TEST(IdleBudgetTest, ALargeBurstOutweighsTheDebt) {
+  IdleBudget budget;
+  budget.AddIdle(kMiB, kNow);
+  EXPECT_EQ(budget.Excess(kNow, kKeep, kDelay), 0u);
+  budget.AddRefault(1000 * kMiB);
+  const size_t enough = IdleBudget::kIdleForDebt * IdleBudget::kMostDebt;
+  budget.AddIdle(enough - 2 * kMiB, kNow);
+  EXPECT_EQ(budget.Excess(kNow, kKeep, kDelay), 0u) << "a little too small";
+  budget.AddIdle(kMiB, kNow);
+  EXPECT_EQ(budget.Excess(kNow, kKeep, kDelay), enough - kKeep / 2) << "although the debt is as large as it gets";
 }
 
 TEST(IdleBudgetTest, DebtDoesNotKeepWhatIsOld) {
