@@ -231,7 +231,7 @@ namespace {
 
 // Makes a block of the calling thread's own, of `own` bytes, one of `size` bytes by moving it: most of the resizing
 // that is left, with one look at the slab. What cannot be done like this goes the slow way, which says what is wrong.
-HAK_NOINLINE void* MoveOwn(void* p, size_t own, size_t size) {
+[[maybe_unused]] HAK_NOINLINE void* MoveOwn(void* p, size_t own, size_t size) {
   const Slab* slab = address_map::SlabOf(p);
   if (HAK_LIKELY(slab != nullptr && slab->IsBlockStart(p))) {
     if (void* to = Move(p, size, size < own ? size : own); HAK_LIKELY(to != nullptr)) return to;

@@ -33,7 +33,7 @@ TEST(IdleBudgetTest, RefaultsPutThePurgeOffUntilTimeHasPaid) {
   IdleBudget budget;
   budget.AddRefault(2 * IdleBudget::kDebtLimit);
   const uint64_t paid_ms = IdleBudget::kDebtLimit / IdleBudget::kPaidPerMs;
-  budget.AddIdle(100 * kMiB, kNow);
+  budget.AddIdle(60 * kMiB, kNow);
   // The first look pays for all the time before.
   EXPECT_NE(budget.Excess(kNow, kKeep, kDelay), 0u);
   budget.AddRefault(2 * IdleBudget::kDebtLimit);
@@ -57,11 +57,11 @@ TEST(IdleBudgetTest, TheBurstAfterABurstIsPurgedSoon) {
 
 TEST(IdleBudgetTest, ALargeBurstOutweighsTheDebt) {
   IdleBudget budget;
-  budget.AddIdle(kMiB, kNow);
-  EXPECT_EQ(budget.Excess(kNow, kKeep, kDelay), 0u);
+  budget.AddIdle(2 * kKeep, kNow);
+  EXPECT_NE(budget.Excess(kNow, kKeep, kDelay), 0u);
   budget.AddRefault(1000 * kMiB);
   const size_t enough = IdleBudget::kIdleForDebt * IdleBudget::kMostDebt;
-  budget.AddIdle(enough - 2 * kMiB, kNow);
+  budget.AddIdle(enough - 2 * kKeep - kMiB, kNow);
   EXPECT_EQ(budget.Excess(kNow, kKeep, kDelay), 0u) << "a little too small";
   budget.AddIdle(kMiB, kNow);
   EXPECT_EQ(budget.Excess(kNow, kKeep, kDelay), enough - kKeep / 2) << "although the debt is as large as it gets";

@@ -87,6 +87,8 @@ class Slab {
   alignas(64) Slab* prev = nullptr;
   Slab* next = nullptr;
   Place place = Place::kNowhere;
+  // The heap that gave the slab up when all its blocks were out for the first time. A hint for whoever frees into it.
+  std::atomic<HeapId> given_up_by{kNoHeap};
 
  private:
   Block* free_ = nullptr;

@@ -25,8 +25,12 @@ TEST_F(AdoptionTest, SlabsOfAnEndedHeapBelongToNobody) {
   Slab* const other = address_map::SlabOf(mine);
   EXPECT_EQ(other->owner(), kNoHeap);
 
-  // The first free into it claims it; the last one ends it.
+  // The one with blocks in it was named; refill finds it.
   TestHeap me;
+  Block* const block = me.Refill(kClass);
+  EXPECT_EQ(address_map::SlabOf(block), other);
+
+  // The first free into the other one claims it; the last one ends it.
   Block* const first = full.TakeOut();
   me.Free(first);
   EXPECT_EQ(full.slab->owner(), me->who.id);
@@ -38,9 +42,6 @@ TEST_F(AdoptionTest, SlabsOfAnEndedHeapBelongToNobody) {
   GiveBackLists(*me);
   EXPECT_EQ(full.slab->owner(), kRetired);
 
-  // The one with blocks in it was named; refill finds it.
-  Block* const block = me.Refill(kClass);
-  EXPECT_EQ(address_map::SlabOf(block), other);
   EXPECT_EQ(me->counters.adopted.value(), 2u);
   me.Free({mine, block});
 }

@@ -121,6 +121,11 @@ void Settle(Heap& heap, OwnedSlab owned) {
   }
 }
 
+bool WantsBlocks(Heap& heap, unsigned c) {
+  return heap.bound(c) != nullptr && heap.rest->bench[c] == nullptr &&
+         (c > kMaxListedClass || heap.free(c).head == nullptr);
+}
+
 void ReleaseOrPlace(Heap& heap, OwnedSlab owned) {
   Slab& slab = owned.slab();
   const bool has_blocks = HasFreed(owned) || owned.HasUncarved();

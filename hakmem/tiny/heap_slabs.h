@@ -24,6 +24,10 @@ void RememberSticky(Heap& heap, Slab* slab);
 // is kept, so that a program at the edge of a slab does not set it up again and again.
 void Settle(Heap& heap, OwnedSlab owned);
 
+// Whether the heap would soon use blocks of the class: it allocates of it, and has no free ones but those in its alloc
+// lists. A slab that nobody owns is then better its own than anybody's.
+bool WantsBlocks(Heap& heap, unsigned size_class);
+
 // Gives up ownership, if that can be done now, and makes the slab known to those who look for blocks.
 void ReleaseOrPlace(Heap& heap, OwnedSlab owned);
 

@@ -50,7 +50,11 @@ HAK_NOINLINE void PushEntry(Heap& heap, unsigned at) {
   if (auto owned = OwnedSlab::PushRemote(*entry.slab, entry.chain, heap.who, &notify)) {
     heap.counters.adopted.Add(1);
     ring::Note(ring::Event::kAdopt, *entry.slab);
-    Settle(heap, std::move(*owned));
+    if (owned->IsHome() || WantsBlocks(heap, entry.slab->size_class())) {
+      Settle(heap, std::move(*owned));
+    } else {
+      ReleaseOrPlace(heap, std::move(*owned));
+    }
   } else if (notify != kNoHeap) {
     heap.counters.notifications.Add(1);
     Notify(notify, *entry.slab);

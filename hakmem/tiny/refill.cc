@@ -166,6 +166,7 @@ Block* TryCandidate(Heap& heap, Slab& slab, unsigned size_class, Source source, 
     if (slab.place == Slab::Place::kBound) RememberSticky(heap, &slab);
     Place(heap, *owned);
   } else {
+    if (was_ours) slab.given_up_by.store(heap.who.id, std::memory_order_relaxed);  // a hint
     ReleaseOrPlace(heap, std::move(*owned));
   }
   return nullptr;

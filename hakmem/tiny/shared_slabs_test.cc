@@ -149,6 +149,7 @@ TEST_F(SharedSlabsTest, WhoFreesFirstOwnsAFullSlab) {
   TestHeap former;
   TestHeap stranger;
   std::vector<Block*> next;
+  std::vector<Block*> stranger_out;
   FullSlab mine = UseUpAndGoOn(former, kClass, &next);
   Block* const first = mine.TakeOut();
   former.Free(first);
@@ -156,6 +157,7 @@ TEST_F(SharedSlabsTest, WhoFreesFirstOwnsAFullSlab) {
   EXPECT_EQ(former->free(kClass).head, first);
 
   FullSlab theirs = UseUpAndGoOn(former, ClassOfSize(64), &next);
+  Block* const own = stranger.Allocate(ClassOfSize(64));
   Block* const second = theirs.TakeOut();
   stranger.Free(second);
   EXPECT_EQ(theirs.slab->owner(), stranger->who.id) << "or a stranger";
@@ -163,13 +165,39 @@ TEST_F(SharedSlabsTest, WhoFreesFirstOwnsAFullSlab) {
   EXPECT_EQ(stranger->rest->full, theirs.slab);
   EXPECT_EQ(stranger->counters.adopted.value(), 1u);
   EXPECT_EQ(stranger->counters.remote_frees.value(), 0u);
-  EXPECT_EQ(stranger.Allocate(ClassOfSize(64)), second) << "who uses the block again";
-  theirs.out.push_back(second);
+  while (stranger->free(ClassOfSize(64)).head != nullptr) stranger_out.push_back(stranger.Allocate(ClassOfSize(64)));
+  EXPECT_EQ(stranger_out.back(), second) << "who uses the block again";
+  stranger_out.push_back(own);
   // From here on the former owner is the stranger.
   former.Free(theirs.TakeOut());
   EXPECT_EQ(former->counters.remote_frees.value(), 1u);
   stranger.Free(theirs.out);
+  stranger.Free(stranger_out);
   former.Free(mine.out);
+  former.Free(next);
+}
+
+// A thread that frees a few blocks and then sleeps must not keep the slabs from those who free the rest.
+TEST_F(SharedSlabsTest, WhoHasNoUseForTheBlocksLeavesAFullSlabToOthers) {
+  TestHeap former;
+  TestHeap stranger;
+  std::vector<Block*> next;
+  const auto is_left = [&](FullSlab& full) {
+    stranger.Free(full.TakeOut());
+    EXPECT_EQ(full.slab->owner(), kNoHeap);
+    EXPECT_TRUE(WaitsInOutbox(*stranger, *full.slab));
+    FlushOutbox(*stranger);
+    EXPECT_EQ(full.slab->owner(), kNoHeap) << "the push has made it known, and kept nothing";
+    EXPECT_EQ(stranger->counters.adopted.value(), 1u);
+    stranger->counters.adopted.Add(uint64_t{0} - 1);
+  };
+  FullSlab first = UseUpAndGoOn(former, kSmall, &next);
+  is_left(first);  // it does not allocate of the class
+  FullSlab second = UseUpAndGoOn(former, ClassOfSize(96), &next);
+  stranger.Free(stranger.Allocate(ClassOfSize(96)));
+  is_left(second);  // its free list is not empty
+  former.Free(first.out);
+  former.Free(second.out);
   former.Free(next);
 }
 
@@ -182,8 +210,8 @@ TEST_F(SharedSlabsTest, ClassesWithoutListsToo) {
     TestHeap me;
     me.Free(full.TakeOut());
     if (!full.out.empty()) {
-      EXPECT_EQ(full.slab->owner(), me->who.id);
-      EXPECT_EQ(full.slab->place, Slab::Place::kBench);
+      EXPECT_EQ(full.slab->owner(), kNoHeap) << "it does not allocate of the class";
+      EXPECT_EQ(full.slab->place, Slab::Place::kNowhere);
     }
     me.Free(full.out);
     EXPECT_EQ(full.slab->owner(), kRetired) << size;
@@ -260,12 +288,15 @@ TEST_F(SharedSlabsTest, ADoubleFreeIntoAFullOneIsReported) {
   TestHeap me;
   std::vector<Block*> next;
   FullSlab full = UseUpAndGoOn(former, kClass, &next);
+  Block* const own = me.Allocate(kClass);
   Block* const twice = full.TakeOut();
   me.Free(twice);
+  ASSERT_EQ(full.slab->owner(), me->who.id);
   const std::string reports = Reports([&] { me.Free(twice); });
   EXPECT_NE(reports.find("double free"), std::string::npos) << reports;
   EXPECT_EQ(Length(me->free(kClass).head), 1u);
   me.Free(full.out);
+  me.Free(own);
   former.Free(next);
 }
 
@@ -284,7 +315,8 @@ TEST_F(SharedSlabsTest, ADoubleFreeOfWhatWaitsInTheOutboxIsReported) {
   EXPECT_NE(reports.find("double free"), std::string::npos) << reports;
   EXPECT_EQ(full.slab->owner(), kNoHeap);
   FlushOutbox(*me);
-  EXPECT_EQ(full.slab->owner(), me->who.id) << "the push claims it";
+  EXPECT_EQ(me->counters.adopted.value(), 1u) << "the push claims it";
+  EXPECT_EQ(full.slab->owner(), kNoHeap) << "and leaves it to others, as the heap does not allocate of the class";
   EXPECT_EQ(me.Own(*full.slab).used(), full.out.size());
   me.Free(full.out);
   former.Free(next);

@@ -43,8 +43,21 @@ void FreeOwn(Heap& heap, Slab& slab, Block* block) {
   __atomic_store_n(&list.filled, list.filled + 1, __ATOMIC_RELAXED);  // read by others, to whom it says: not yours
 }
 
-// A block of a slab that nobody owns. False, and nothing done, when somebody else claims the slab first.
+// Whether all blocks of a slab that nobody owns seem to be out: a look.
+bool LooksFull(const Slab& slab) {
+  const Slab::Look look = slab.LookFromOutside();
+  return look.free_count == 0 && look.carved == slab.geometry().capacity && slab.PeekRemote().count == 0;
+}
+
+// A block of a slab that nobody owns. False, and nothing done, when somebody else claims the slab first, or when all
+// its blocks are out, and it is neither a slab that this heap gave up nor one whose blocks it has use for: they are
+// gathered in the outbox, and the slab stays nobody's, so that a thread that goes to sleep after a few frees keeps no
+// memory from those who free the rest.
 bool FreeUnowned(Heap& heap, Slab& slab, Block* block) {
+  if (LooksFull(slab) && slab.given_up_by.load(std::memory_order_relaxed) != heap.who.id &&  // a hint
+      !WantsBlocks(heap, slab.size_class())) {
+    return false;
+  }
   std::optional<OwnedSlab> owned = OwnedSlab::Claim(slab, heap.who);
   if (!owned) return false;
   // A heap that never refills looks here, or slabs into which others free would pile up in its inbox.
