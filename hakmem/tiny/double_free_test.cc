@@ -82,6 +82,41 @@ TEST_F(DoubleFreeTest, OverSeveralSlabs) {
   me.Free(b.out);
 }
 
+// A list that lends some of a short ring to another one of its class.
+TEST_F(DoubleFreeTest, InListsThatShareAClass) {
+  constexpr unsigned kLender = 33;
+  constexpr unsigned kSharedClass = 36;
+  static_assert(ClassOfList(kLender) == kSharedClass);
+  for (const size_t between : {1, 2, 7}) {
+    for (const size_t after : {0, 1, 2}) {
+      TestHeap me;
+      FullSlab full = MakeFull(me, kSharedClass);
+      const auto free_some = [&](size_t n) {
+        for (size_t i = 0; i < n; ++i) me.Free(full.TakeOut());
+      };
+      Block* const twice = full.TakeOut();
+      me.Free(twice);
+      free_some(between);
+      me.Free(twice);
+      free_some(after);
+      ASSERT_NE(me.Allocate(kLender), nullptr);
+      const std::string reports = Reports([&] { ASSERT_NE(me.Allocate(kSharedClass), nullptr); });
+      EXPECT_NE(reports.find("double free"), std::string::npos) << between << " " << after << reports;
+      GiveBackLists(*me);
+      OwnedSlab owned = me.Own(*full.slab);
+      std::set<Block*> home;
+      while (Block* block = owned.PopOne()) EXPECT_TRUE(home.insert(block).second);
+      // All blocks, for the books.
+      Chain all;
+      for (uint32_t i = 0; i < full.slab->geometry().capacity; ++i) {
+        all.PushFront(reinterpret_cast<Block*>(full.slab->base() + i * full.slab->block_size()));
+      }
+      owned.Push(all);
+      Settle(*me, std::move(owned));
+    }
+  }
+}
+
 TEST_F(DoubleFreeTest, ListsInOrderAreLeftAlone) {
   TestHeap me;
   FullSlab full = MakeFull(me, kClass);

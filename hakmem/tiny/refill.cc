@@ -86,14 +86,50 @@ void ResetFilled(FreeList& list, unsigned size_class) {
 
 bool HasList(unsigned size_class) { return size_class <= kMaxListedClass && g_options.tiny_fast_cap != 0; }
 
+// A block that is freed a second time, others after it, closes its list to a ring. Finds out whether there is one, at
+// the price of a comparison a block (Brent's algorithm); reports it then, and opens it, so that each block in it goes
+// home once. What was freed before the block's first time cannot be reached any more.
+void OpenRing(Block* first) {
+  Block* mark = first;
+  size_t length = 1;
+  size_t limit = 1;
+  Block* block = NextOf(first);
+  for (; block != nullptr && block != mark; block = NextOf(block), ++length) {
+    if (HAK_UNLIKELY(length == limit)) {
+      mark = block;
+      limit *= 2;
+      length = 0;
+    }
+  }
+  if (HAK_LIKELY(block == nullptr)) return;
+  // Two that are a ring's length apart meet where the ring begins: at the block that was freed twice.
+  Block* behind = first;
+  Block* ahead = first;
+  for (size_t i = 0; i < length; ++i) ahead = NextOf(ahead);
+  for (; behind != ahead; ahead = NextOf(ahead)) behind = NextOf(behind);
+  Block* last = behind;
+  for (size_t i = 1; i < length; ++i) last = NextOf(last);
+  SetNext(last, nullptr);
+  ReportFault(Fault::kDoubleFree, "free", behind, "found when its list went back to the slab");
+}
+
 // Takes a block of an alloc list for another one that shares its class, which gets a few of the next ones as well, so
 // that a program that uses both sizes in turn seldom comes here.
 constexpr size_t kLentBytes = size_t{8} << 10;
+constexpr uint32_t kLendMark = 4;
 Block* Lend(Heap& heap, unsigned from, unsigned to) {
   Block* first = heap.alloc(from);
   Block* rest = NextOf(first);
   Block* last = first;
+  const Block* mark = first;
+  uint32_t count = 0;
   for (size_t bytes = 0; rest != nullptr && bytes < kLentBytes; bytes += to * kMinBlock) {
+    // What is cut off here would open a ring unseen: a short one is found.
+    if (HAK_UNLIKELY(rest == first || rest == mark)) {
+      OpenRing(first);
+      return Lend(heap, from, to);
+    }
+    if (++count == kLendMark) mark = rest;
     last = rest;
     rest = NextOf(rest);
   }
@@ -246,33 +282,6 @@ Block* FromSources(Heap& heap, unsigned c, bool* clean) {
   std::optional<OwnedSlab> fresh = pool::Acquire(heap.pool_cache, heap.who, c);
   if (!fresh) return nullptr;
   return TryCandidate(heap, fresh->slab(), c, Source::kPool, clean);
-}
-
-// A block that is freed a second time, others after it, closes its list to a ring. Finds out whether there is one, at
-// the price of a comparison a block (Brent's algorithm); reports it then, and opens it, so that each block in it goes
-// home once. What was freed before the block's first time cannot be reached any more.
-void OpenRing(Block* first) {
-  Block* mark = first;
-  size_t length = 1;
-  size_t limit = 1;
-  Block* block = NextOf(first);
-  for (; block != nullptr && block != mark; block = NextOf(block), ++length) {
-    if (HAK_UNLIKELY(length == limit)) {
-      mark = block;
-      limit *= 2;
-      length = 0;
-    }
-  }
-  if (HAK_LIKELY(block == nullptr)) return;
-  // Two that are a ring's length apart meet where the ring begins: at the block that was freed twice.
-  Block* behind = first;
-  Block* ahead = first;
-  for (size_t i = 0; i < length; ++i) ahead = NextOf(ahead);
-  for (; behind != ahead; ahead = NextOf(ahead)) behind = NextOf(behind);
-  Block* last = behind;
-  for (size_t i = 1; i < length; ++i) last = NextOf(last);
-  SetNext(last, nullptr);
-  ReportFault(Fault::kDoubleFree, "free", behind, "found when its list went back to the slab");
 }
 
 // Of lists that are full one in so many is looked at: the walk costs a sixth of the frees that filled it.
