@@ -234,7 +234,9 @@ namespace {
 [[maybe_unused]] HAK_NOINLINE void* MoveOwn(void* p, size_t own, size_t size) {
   const Slab* slab = address_map::SlabOf(p);
   if (HAK_LIKELY(slab != nullptr && slab->IsBlockStart(p))) {
+    const int saved = errno;
     if (void* to = Move(p, size, size < own ? size : own); HAK_LIKELY(to != nullptr)) return to;
+    errno = saved;  // a block that shrinks may stay where it is
   }
   return ReallocSlow(p, size);
 }

@@ -3,6 +3,7 @@
 //
 // Runs itself again as a child with a limit. Not under sanitizers, which need terabytes of address space.
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -11,6 +12,8 @@
 
 #include <string>
 
+#include <hakmem/hakmem.h>
+
 #include "gtest/gtest.h"
 #include "testing/failing_calls/workload.h"
 
@@ -18,6 +21,7 @@ namespace hakmem::testing {
 namespace {
 
 constexpr char kChildFlag[] = "--run_workload";
+constexpr char kShrinkFlag[] = "--shrink";
 constexpr int kSomeRefused = 3;
 
 // The child's part.
@@ -30,12 +34,29 @@ int RunLimited() {
   return result.refused == 0 ? 0 : kSomeRefused;
 }
 
-int ExitOf(int resource, size_t megabytes) {
+// A block that shrinks stays where it is when there is no memory for a smaller one, and the failure leaves no trace.
+int ShrinkLimited() {
+  void* const blocks[] = {hak_malloc(1000), hak_malloc(20000), hak_malloc(200000)};
+  for (const size_t size : {size_t{1} << 22, size_t{1} << 16, size_t{40}}) {
+    while (hak_malloc(size) != nullptr) {
+    }
+  }
+  for (void* p : blocks) {
+    errno = 4711;
+    if (hak_realloc(p, 40) != p || errno != 4711) {
+      fprintf(stderr, "errno %d\n", errno);
+      return 1;
+    }
+  }
+  return 0;
+}
+
+int ExitOf(int resource, size_t megabytes, const char* flag = kChildFlag) {
   const pid_t child = fork();
   if (child == 0) {
     const rlimit limit = {megabytes << 20, megabytes << 20};
     if (setrlimit(resource, &limit) != 0) _exit(9);
-    execl("/proc/self/exe", "limits_test", kChildFlag, nullptr);
+    execl("/proc/self/exe", "limits_test", flag, nullptr);
     _exit(9);
   }
   int status = 0;
@@ -57,6 +78,8 @@ TEST_P(Limits, WorkloadEndsWell) {
   EXPECT_TRUE(refused) << "no limit was felt";
 }
 
+TEST_P(Limits, ABlockThatShrinksStaysWhereItIs) { EXPECT_EQ(ExitOf(GetParam(), 200, kShrinkFlag), 0); }
+
 INSTANTIATE_TEST_SUITE_P(Resources, Limits, ::testing::Values(RLIMIT_AS, RLIMIT_DATA),
                          [](const auto& info) { return info.param == RLIMIT_AS ? "AddressSpace" : "Data"; });
 
@@ -65,6 +88,7 @@ INSTANTIATE_TEST_SUITE_P(Resources, Limits, ::testing::Values(RLIMIT_AS, RLIMIT_
 
 int main(int argc, char** argv) {
   if (argc == 2 && strcmp(argv[1], hakmem::testing::kChildFlag) == 0) return hakmem::testing::RunLimited();
+  if (argc == 2 && strcmp(argv[1], hakmem::testing::kShrinkFlag) == 0) return hakmem::testing::ShrinkLimited();
   ::testing::InitGoogleTest(&argc, argv);
   return RUN_ALL_TESTS();
 }
