@@ -73,6 +73,10 @@ Region* LiveRegion(const char* where, const void* p) {
       if (slab.IsBlockStart(p)) {
         if constexpr (kTrackBlocks) {
           if (!tiny::CheckLive(where, slab, p)) return nullptr;
+        } else if (HAK_UNLIKELY(slab.LookFromOutside().free == p)) {
+          // Whatever moment the look is of: the block is with the program, so that it never stands there.
+          ReportFault(Fault::kDoubleFree, where, p, "it was freed last");
+          return nullptr;
         }
         return region;
       }
@@ -147,8 +151,8 @@ void* MallocSlowFor(size_t size, const void* caller) {
 }
 HAK_NOINLINE void* MallocSlow(size_t size) {
   if constexpr (!kTrackBlocks && !kGuardBuild) {
-    // 0 gives list 0, which is empty.
-    if (HAK_LIKELY(size <= kMaxClassed)) {
+    // 0 gives list 0, which is empty. The ring leaves the slabs of classes without lists to be taken from here.
+    if (HAK_LIKELY(size <= kMaxClassed && !block_events::Wanted())) {
       if (void* p = tiny::TryAllocate(ListOfSize(size)); HAK_LIKELY(p != nullptr)) return p;
     }
   }

@@ -64,7 +64,8 @@ class [[nodiscard]] OwnedSlab {
   // Puts blocks of this slab on its own list.
   void Push(const Chain& chain) {
     AssertOwned("push");
-    if (HAK_UNLIKELY(slab_->free_count_ + chain.count > slab_->carved_)) return ReportTooManyFree(chain);
+    const uint32_t in_use = slab_->carved_ - slab_->purged_blocks_;
+    if (HAK_UNLIKELY(slab_->free_count_ + chain.count > in_use)) return ReportTooManyFree(chain);
     SetNext(chain.last, slab_->free_);
     slab_->free_ = chain.first;
     slab_->free_count_ += chain.count;

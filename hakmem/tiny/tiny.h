@@ -13,8 +13,8 @@ namespace hakmem::tiny {
 // without memory.
 [[nodiscard]] void* Allocate(unsigned list, bool* clean);
 
-// The same from what the calling thread has at hand: nullptr when that is nothing, the thread has not started, or
-// somebody wants to see every call.
+// The same from what the calling thread has at hand: nullptr when that is nothing, the thread has not started, or it
+// has a stand-in.
 [[nodiscard]] void* TryAllocate(unsigned list);
 
 // Frees `p`, which lies in `slab`. Reports what is no block, and the second free in a row.

@@ -62,6 +62,13 @@ bool IsHeapGood() {
   return true;
 }
 
+// No mistake.
+void Nothing() {
+  for (size_t size = 1; size < 4 * kMiB; size += size / 2 + 1) {
+    for (int i = 0; i < 3; ++i) hak_free(Make(size));
+  }
+}
+
 // Foreign pointers.
 
 void FreeOfStack() {
@@ -138,6 +145,23 @@ void DoubleFreeOfLarge() {
   char* p = Make(300'000);
   hak_free(p);
   Free(p);
+}
+// The slab, home but for its purged block, is kept: more blocks come back than were out.
+void DoubleFreeOfLargeAfterTrim() {
+  hak_trim(0);
+  char* blocks[3];
+  for (char*& block : blocks) block = Make(40'960);
+  hak_free(blocks[1]);
+  hak_trim(0);
+  hak_free(blocks[0]);
+  hak_free(blocks[2]);
+  Free(blocks[0]);
+}
+void ReallocOfLargeAfterFree() {
+  char* p = Make(300'000);
+  hak_free(p);
+  Announce(p);
+  if (hak_realloc(p, 290'000) != nullptr) printf("realloc did not fail\n");
 }
 void DoubleFreeOfHuge() {
   char* p = Make(3 * kMiB);
@@ -220,6 +244,7 @@ struct Case {
 };
 #define CASE(name) {#name, name}
 constexpr Case kCases[] = {
+    CASE(Nothing),
     CASE(FreeOfStack),
     CASE(FreeOfData),
     CASE(FreeOfCode),
@@ -244,6 +269,8 @@ constexpr Case kCases[] = {
     CASE(DoubleFreeInARow),
     CASE(DoubleFreeInARowOfListedLarge),
     CASE(DoubleFreeOfLarge),
+    CASE(DoubleFreeOfLargeAfterTrim),
+    CASE(ReallocOfLargeAfterFree),
     CASE(DoubleFreeOfHuge),
     CASE(DoubleFreeLater),
     CASE(DoubleFreeThenTrim),

@@ -59,6 +59,8 @@ const Case kCases[] = {
     {"DoubleFreeInARow", "free", kDouble},
     {"DoubleFreeInARowOfListedLarge", "free", kDouble},
     {"DoubleFreeOfLarge", "free", kDouble},
+    {"DoubleFreeOfLargeAfterTrim", "free", kDouble},
+    {"ReallocOfLargeAfterFree", "realloc", kDouble},
     // Its address is nobody's by then.
     {"DoubleFreeOfHuge", "free", kForeign, true},
     {"DoubleFreeLater", "free", kDouble, false, true},
@@ -86,7 +88,7 @@ struct Outcome {
   std::string err;
 };
 
-Outcome RunProgram(const char* name, const char* on_error, const char* window = "1") {
+Outcome RunProgram(const char* name, const char* on_error, const char* window = "1", const char* ring = "0") {
   const std::string out = testing::TempDir() + "/out";
   const std::string err = testing::TempDir() + "/err";
   const pid_t pid = fork();
@@ -94,6 +96,7 @@ Outcome RunProgram(const char* name, const char* on_error, const char* window = 
     alarm(60);
     setenv("HAKMEM_ON_ERROR", on_error, 1);
     setenv("HAKMEM_WINDOW", window, 1);
+    setenv("HAKMEM_RING", ring, 1);
     unsetenv("HAKMEM_REPORT");
     if (freopen(out.c_str(), "w", stdout) == nullptr || freopen(err.c_str(), "w", stderr) == nullptr) _exit(126);
     execl(g_program.c_str(), g_program.c_str(), name, nullptr);
@@ -157,6 +160,17 @@ TEST(MisuseWithoutWindow, ForeignPointersAreReported) {
     ++seen;
   }
   EXPECT_GT(seen, 10);
+}
+
+// A program without a mistake, also while the ring tracks each block's life: blocks of all sizes are used, freed, and
+// used again.
+TEST(NoMisuse, NothingIsReported) {
+  for (const char* ring : {"0", "1000"}) {
+    const Outcome outcome = RunProgram("Nothing", "abort", "1", ring);
+    EXPECT_EQ(outcome.status, 0) << ring;
+    EXPECT_EQ(outcome.err, "") << ring;
+    EXPECT_EQ(outcome.out, "went on\n") << ring;
+  }
 }
 
 void PrintTo(const Case& one, std::ostream* out) { *out << one.name; }
