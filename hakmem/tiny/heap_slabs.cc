@@ -1,5 +1,6 @@
 #include "hakmem/tiny/heap_slabs.h"
 
+#include <atomic>
 #include <utility>
 
 #include "hakmem/diag/check.h"
@@ -40,16 +41,32 @@ void RetireOrPlace(Heap& heap, OwnedSlab& owned) {
   }
 }
 
+// What the heaps of the process may keep in such slabs. Counts; they order nothing.
+constexpr size_t kMostKeptBytes = size_t{4} << 20;
+constinit std::atomic<size_t> kept_bytes{0};
+
+// The slab that was kept may go as any other.
+void Forget(Heap& heap) {
+  kept_bytes.fetch_sub(heap.rest->kept->span() * kSlabSize, std::memory_order_relaxed);  // a count
+  heap.rest->kept = nullptr;
+}
+
 // Whether a slab whose blocks are all home stays: else a program at the edge of a slab would set it up again and again.
-// For each class with lists that is the bound slab, of the other classes, whose slabs are large, one in all.
+// For each class with lists that is the bound slab, of the other classes, whose slabs are large, one in all, while all
+// heaps together do not keep too much.
 bool IsKept(Heap& heap, const OwnedSlab& owned) {
   Slab& slab = owned.slab();
   const unsigned c = slab.size_class();
   if (slab.place != SlabPlace::kBound || heap.rest->bench[c] != nullptr) return false;
-  if (c <= kMaxListedClass) return true;
-  if (Slab* former = heap.rest->kept; former != nullptr && former != &slab) {
-    heap.rest->kept = nullptr;
+  if (c <= kMaxListedClass || heap.rest->kept == &slab) return true;
+  if (Slab* former = heap.rest->kept; former != nullptr) {
+    Forget(heap);
     if (auto other = OwnedSlab::Claim(*former, heap.who); other && other->IsHome()) RetireOrPlace(heap, *other);
+  }
+  const size_t bytes = slab.span() * kSlabSize;
+  if (kept_bytes.fetch_add(bytes, std::memory_order_relaxed) + bytes > kMostKeptBytes) {  // a count
+    kept_bytes.fetch_sub(bytes, std::memory_order_relaxed);                               // ditto
+    return false;
   }
   heap.rest->kept = &slab;
   return true;
@@ -79,7 +96,7 @@ void Unplace(Heap& heap, const OwnedSlab& owned) {
     default: Unlink(ListOf(heap, slab.place, c), slab);
   }
   slab.place = SlabPlace::kNowhere;
-  if (heap.rest->kept == &slab) heap.rest->kept = nullptr;
+  if (heap.rest->kept == &slab) Forget(heap);
   if (c <= kMaxListedClass && heap.rest->hot[c] == &slab) heap.rest->hot[c] = nullptr;
 }
 

@@ -2,6 +2,7 @@
 
 #include "hakmem/tiny/heap_slabs.h"
 
+#include <memory>
 #include <set>
 #include <vector>
 
@@ -146,6 +147,25 @@ TEST_F(HeapSlabsTest, OfTheClassesWithoutListsOneSlabInAllIsKept) {
   Unplace(*me, me.Own(*second.slab));
   EXPECT_EQ(me->rest->kept, nullptr) << "forgotten where the slab goes";
   Place(*me, me.Own(*second.slab));
+}
+
+TEST_F(HeapSlabsTest, AllHeapsTogetherKeepFourMebibytes) {
+  const unsigned c = ClassOfSize(1000000);
+  ASSERT_EQ(kSizeClasses[c].span, 16);
+  std::vector<std::unique_ptr<TestHeap>> heaps;
+  int kept = 0;
+  for (int i = 0; i < 6; ++i) {
+    heaps.push_back(std::make_unique<TestHeap>());
+    TestHeap& me = *heaps.back();
+    me.Free(me.Allocate(c));
+    if (me->rest->kept != nullptr) ++kept;
+  }
+  EXPECT_EQ(kept, 4);
+  // One that ends makes room for another.
+  heaps.erase(heaps.begin());
+  TestHeap& last = *heaps.back();
+  last.Free(last.Allocate(c));
+  EXPECT_NE(last->rest->kept, nullptr);
 }
 
 TEST_F(HeapSlabsTest, EveryOwnedSlabIsVisitedOnce) {
