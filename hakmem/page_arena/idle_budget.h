@@ -61,8 +61,12 @@ class IdleBudget {
     if (idle_now == 0) return 0;
     const uint64_t released = last_release_ms_.load(std::memory_order_relaxed);  // a time, orders nothing
     if (now_ms >= released + delay_ms) return idle_now;
-    const uint64_t outweighed = idle_now / kIdleForDebt;
-    if (idle_now <= keep || PayOff(now_ms) > (outweighed > kDebtLimit ? outweighed : kDebtLimit)) return 0;
+    if (idle_now <= keep) return 0;
+    if (const uint64_t debt = PayOff(now_ms); debt > kDebtLimit) {
+      if (debt > idle_now / kIdleForDebt) return 0;
+      // Or the rest of the burst, which alone outweighs less, would stay.
+      debt_.store(0, std::memory_order_relaxed);  // as in AddRefault
+    }
     // Down to half, so that the next release does not purge again.
     return idle_now - keep / 2;
   }

@@ -65,6 +65,10 @@ TEST(IdleBudgetTest, ALargeBurstOutweighsTheDebt) {
   EXPECT_EQ(budget.Excess(kNow, kKeep, kDelay), 0u) << "a little too small";
   budget.AddIdle(kMiB, kNow);
   EXPECT_EQ(budget.Excess(kNow, kKeep, kDelay), enough - kKeep / 2) << "although the debt is as large as it gets";
+  // The rest of the burst goes with it.
+  budget.RemoveIdle(enough - kKeep / 2);
+  budget.AddIdle(kKeep, kNow);
+  EXPECT_EQ(budget.Excess(kNow, kKeep, kDelay), kKeep);
 }
 
 TEST(IdleBudgetTest, DebtDoesNotKeepWhatIsOld) {
