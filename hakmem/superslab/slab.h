@@ -52,7 +52,7 @@ class Slab {
     return geometry().IsBlockAt(static_cast<size_t>(static_cast<const char*>(p) - base_));
   }
 
-  // For reports: what the owner last wrote, perhaps half of it.
+  // For reports and hints: what the owner last wrote, perhaps half of it.
   struct Look {
     const Block* free;
     uint32_t free_count;
