@@ -25,6 +25,9 @@ class IdleBudget {
   // What is idle outweighs so much debt: that a large burst lies idle for good, in a process that only sleeps from then
   // on, is worse than that it is faulted in once more.
   static constexpr uint64_t kIdleForDebt = 16;
+  // Once in so many milliseconds: else a load that frees and allocates so much in each round would fault it in each
+  // time.
+  static constexpr uint64_t kOutweighMs = 4000;
 
   constexpr IdleBudget() = default;
 
@@ -63,7 +66,9 @@ class IdleBudget {
     if (now_ms >= released + delay_ms) return idle_now;
     if (idle_now <= keep) return 0;
     if (const uint64_t debt = PayOff(now_ms); debt > kDebtLimit) {
-      if (debt > idle_now / kIdleForDebt) return 0;
+      const uint64_t last = outweighed_ms_.load(std::memory_order_relaxed);  // a time, orders nothing
+      if (debt > idle_now / kIdleForDebt || (last != 0 && now_ms < last + kOutweighMs)) return 0;
+      outweighed_ms_.store(now_ms, std::memory_order_relaxed);  // as above
       // Or the rest of the burst, which alone outweighs less, would stay.
       debt_.store(0, std::memory_order_relaxed);  // as in AddRefault
     }
@@ -87,6 +92,7 @@ class IdleBudget {
   std::atomic<uint64_t> debt_{0};
   std::atomic<uint64_t> last_release_ms_{0};
   std::atomic<uint64_t> paid_ms_{0};
+  std::atomic<uint64_t> outweighed_ms_{0};
 };
 
 extern IdleBudget g_idle;

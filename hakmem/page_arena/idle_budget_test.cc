@@ -69,6 +69,16 @@ TEST(IdleBudgetTest, ALargeBurstOutweighsTheDebt) {
   budget.RemoveIdle(enough - kKeep / 2);
   budget.AddIdle(kKeep, kNow);
   EXPECT_EQ(budget.Excess(kNow, kKeep, kDelay), kKeep);
+  // A load that does so in each round is not purged in each.
+  budget.AddRefault(enough);
+  budget.AddIdle(enough, kNow);
+  EXPECT_EQ(budget.Excess(kNow, kKeep, kDelay), 0u);
+  budget.AddIdle(1, kNow + IdleBudget::kOutweighMs - 1);
+  budget.AddRefault(enough);
+  EXPECT_NE(budget.Excess(kNow + IdleBudget::kOutweighMs - 1, kKeep, kDelay), 0u) << "time has paid";
+  budget.AddRefault(enough);
+  EXPECT_EQ(budget.Excess(kNow + IdleBudget::kOutweighMs - 1, kKeep, kDelay), 0u);
+  EXPECT_NE(budget.Excess(kNow + IdleBudget::kOutweighMs, kKeep, kDelay), 0u);
 }
 
 TEST(IdleBudgetTest, DebtDoesNotKeepWhatIsOld) {

@@ -34,6 +34,29 @@ uint8_t& IndexFor(HeapRest& rest, uintptr_t piece) {
   return rest.outbox_index[(piece ^ (piece >> 8)) % HeapRest::kOutboxIndex];
 }
 
+// A block that was freed a second time, others in between, closes its chain to a ring, which a push would cut with a
+// wrong count. The chain with each block once, after a report.
+HAK_COLD Chain OpenRing(const Chain& chain) {
+  Block* blocks[kMostBlocks];
+  uint32_t count = 0;
+  Block* block = chain.first;
+  for (; block != nullptr && count < kMostBlocks; block = NextOf(block)) {
+    bool again = false;
+    for (uint32_t i = 0; i < count && !again; ++i) again = blocks[i] == block;
+    if (again) break;
+    blocks[count++] = block;
+  }
+  ReportFault(Fault::kDoubleFree, "free", block, "found when its slab's blocks were sent home");
+  SetNext(blocks[count - 1], nullptr);
+  return {chain.first, blocks[count - 1], count};
+}
+Chain WithoutRing(const Chain& chain) {
+  const Block* block = chain.first;
+  uint32_t count = 1;
+  for (; block != chain.last && count < chain.count; block = NextOf(block)) ++count;
+  return HAK_LIKELY(block == chain.last && count == chain.count) ? chain : OpenRing(chain);
+}
+
 HAK_NOINLINE void PushEntry(Heap& heap, unsigned at) {
   HeapRest& rest = *heap.rest;
   const OutboxEntry entry = rest.outbox[at];
@@ -45,19 +68,21 @@ HAK_NOINLINE void PushEntry(Heap& heap, unsigned at) {
   }
   // As it was added: after a double free the slab may have another class by now.
   rest.outbox_bytes -= entry.chain.count * kSizeClasses[entry.size_class].block_size;
+  const Chain chain = WithoutRing(entry.chain);
   heap.counters.remote_pushes.Add(1);
+  Slab& slab = *entry.slab;
+  if (slab.owner() == kNoHeap && !WantsBlocks(heap, slab.size_class())) {
+    PushUnowned(heap, slab, chain);
+    return;
+  }
   HeapId notify = kNoHeap;
-  if (auto owned = OwnedSlab::PushRemote(*entry.slab, entry.chain, heap.who, &notify)) {
+  if (auto owned = OwnedSlab::PushRemote(slab, chain, heap.who, &notify)) {
     heap.counters.adopted.Add(1);
-    ring::Note(ring::Event::kAdopt, *entry.slab);
-    if (owned->IsHome() || WantsBlocks(heap, entry.slab->size_class())) {
-      Settle(heap, std::move(*owned));
-    } else {
-      ReleaseOrPlace(heap, std::move(*owned));
-    }
+    ring::Note(ring::Event::kAdopt, slab);
+    Settle(heap, std::move(*owned));
   } else if (notify != kNoHeap) {
     heap.counters.notifications.Add(1);
-    Notify(notify, *entry.slab);
+    Notify(notify, slab);
   }
 }
 
@@ -119,6 +144,26 @@ bool AddAgainToOutbox(void* p) {
   AddTo(*heap, index - 1, static_cast<Block*>(p));
   SetBusy(*heap, was_busy);
   return true;
+}
+
+void PushUnowned(Heap& heap, Slab& slab, const Chain& chain) {
+  HeapId notify = kNoHeap;
+  // The slab is not claimed: the claimant is nobody.
+  if (OwnedSlab::PushRemote(slab, chain, Claimant{kNoHeap, 0, 0}, &notify)) HAK_CHECK(false);
+  if (notify != kNoHeap) {
+    heap.counters.notifications.Add(1);
+    Notify(notify, slab);
+    return;
+  }
+  const RemoteState state = slab.PeekRemote();
+  if (state.owner != kNoHeap) return;
+  // Exact as long as nobody claims the slab: the push has seen what its last owner left.
+  const Slab::Look look = slab.LookFromOutside();
+  if (look.carved - look.purged - look.free_count == state.count) {
+    if (auto owned = OwnedSlab::Claim(slab, heap.who)) Settle(heap, std::move(*owned));
+  } else if (state.count == chain.count) {
+    Post(slab);  // others may have known nothing to be there
+  }
 }
 
 void PushWithoutHeap(Slab& slab, const Chain& chain) {
