@@ -91,22 +91,24 @@ void WriteDeed(ReportText& report, const siginfo_t& info, const ucontext_t& cont
   }
 }
 
-// Blocks that registers point into: the pointer that went wrong is often one of them. The first that is free, 0 for
-// none.
+// Blocks that registers point to or into: the pointer that went wrong is often one of them. A block is told once, by
+// the register that holds its address if one does. The first that is free, 0 for none.
 uint64_t WriteRegisters(ReportText& report, Modules& modules, const Registers& registers, uint64_t address) {
   uint64_t seen[kUnwindRegisters];
   size_t count = 0;
   uint64_t suspect = 0;
-  for (unsigned i = 0; i < kUnwindRegisters && !report.Late(); ++i) {
-    const uint64_t value = registers.value[i];
-    const AddressInfo info = Describe(reinterpret_cast<const void*>(value));
-    if (info.block == 0 || value == address) continue;
-    bool again = false;
-    for (size_t s = 0; s < count; ++s) again = again || seen[s] == info.block;
-    if (again) continue;
-    seen[count++] = info.block;
-    if (suspect == 0 && info.state == AddressInfo::State::kFree) suspect = value;
-    WriteAddress(report, modules, RegisterName(i), value);
+  for (const bool starts : {true, false}) {
+    for (unsigned i = 0; i < kUnwindRegisters && !report.Late(); ++i) {
+      const uint64_t value = registers.value[i];
+      const AddressInfo info = Describe(reinterpret_cast<const void*>(value));
+      if (info.block == 0 || value == address || (info.block == value) != starts) continue;
+      bool again = false;
+      for (size_t s = 0; s < count; ++s) again = again || seen[s] == info.block;
+      if (again) continue;
+      seen[count++] = info.block;
+      if (suspect == 0 && info.state == AddressInfo::State::kFree) suspect = value;
+      WriteAddress(report, modules, RegisterName(i), value);
+    }
   }
   return suspect;
 }

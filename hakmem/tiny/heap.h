@@ -114,7 +114,7 @@ struct alignas(64) Heap {
   FreeList free_steps[kSteppedClasses + 1];
 
   // What refill touches.
-  Slab* bound_steps[kSteppedClasses + 1];  // the slab that refill takes from first
+  Slab* bound_small[kSmallClasses + 1];  // the slab that refill takes from first
   Claimant who;
   BasicHeapStateWord<> state;
   bool busy;            // inside a slow path: a child forked now must not use this heap
@@ -139,7 +139,9 @@ struct alignas(64) Heap {
   // Of classes with lists.
   FreeList& free(unsigned c) { return c <= kSteppedClasses ? free_steps[c] : rest->free[c - kSteppedClasses - 1]; }
   // Of all classes.
-  Slab*& bound(unsigned c) { return c <= kSteppedClasses ? bound_steps[c] : rest->bound[c - kSteppedClasses - 1]; }
+  Slab*& bound(unsigned c) {
+    return c <= kSteppedClasses ? bound_small[IndexOfSmall(c)] : rest->bound[c - kSteppedClasses - 1];
+  }
 };
 
 // A heap together with its present driver: the next thread that drives it is another one.
