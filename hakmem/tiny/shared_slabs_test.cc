@@ -266,6 +266,19 @@ TEST_F(SharedSlabsTest, AHeapThatAllocatesKeepsTheRest) {
   me.Free(bound.out);
 }
 
+// The last push finds the slab claimed, by somebody who looked for something else and gives it up again.
+TEST_F(SharedSlabsTest, WhoGivesUpASlabThatHasComeHomeMeanwhileEndsIt) {
+  FullSlab full = Leave(kClass, true);
+  Chain chain;
+  while (!full.out.empty()) chain.PushFront(full.TakeOut());
+  HeapId notify;
+  ASSERT_FALSE(OwnedSlab::PushRemote(*full.slab, chain, Claimant{kNoHeap, 0, 0}, &notify).has_value());
+  ASSERT_EQ(full.slab->owner(), kNoHeap);
+  TestHeap me;
+  ReleaseOrPlace(*me, me.Own(*full.slab));
+  EXPECT_EQ(full.slab->owner(), kRetired);
+}
+
 TEST_F(SharedSlabsTest, ADoubleFreeOfTheRestIsReported) {
   FullSlab full = Leave(kClass, true);
   TestHeap me;
