@@ -55,7 +55,7 @@ OwnedSlab OwnedSlab::SetUp(Slab& slab, const Claimant& who, unsigned size_class,
   slab.clean_ = clean;
   slab.handed_out_ = false;
   slab.place = Slab::Place::kNowhere;
-  slab.given_up_by.store(0, std::memory_order_relaxed);  // a hint
+  slab.given_up_by.store(kNoHeap, std::memory_order_relaxed);  // a hint
   slab.prev = slab.next = nullptr;
   Superslab& superslab = *slab.superslab_;
   const unsigned span = kSizeClasses[size_class].span;

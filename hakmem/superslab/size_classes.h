@@ -96,14 +96,6 @@ constexpr unsigned ListsOf(unsigned size_class) {
   return n;
 }
 
-// Classes up to 1 KiB, numbered without gaps from 1.
-inline constexpr unsigned kSmallClasses = 32;
-constexpr unsigned IndexOfSmall(unsigned size_class) {
-  if (size_class <= 16) return size_class;
-  return size_class <= 32 ? 8 + size_class / 2 : 16 + size_class / 4;
-}
-static_assert(IndexOfSmall(18) == 17 && IndexOfSmall(36) == 25 && IndexOfSmall(kSteppedClasses) == kSmallClasses);
-
 // Whether `number`, below kClasses, is a class that serves, and not one of those that are nobody's.
 constexpr bool IsClass(unsigned number) { return number != 0 && ClassOfList(number) == number; }
 

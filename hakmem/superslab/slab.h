@@ -57,9 +57,8 @@ class Slab {
     const Block* free;
     uint32_t free_count;
     uint32_t carved;
-    uint32_t purged;  // of the carved ones, those whose page was given back
   };
-  HAK_NO_TSAN Look LookFromOutside() const { return {free_, free_count_, carved_, purged_blocks_}; }
+  HAK_NO_TSAN Look LookFromOutside() const { return {free_, free_count_, carved_}; }
 
   RemoteState PeekRemote() const { return remote_.Peek(); }
   HeapId owner() const { return remote_.Peek().owner; }
@@ -88,8 +87,8 @@ class Slab {
   alignas(64) Slab* prev = nullptr;
   Slab* next = nullptr;
   Place place = Place::kNowhere;
-  // Who gave the slab up when all its blocks were out for the first time; 0: nobody. A hint for whoever frees into it.
-  std::atomic<uint32_t> given_up_by{0};
+  // The heap that gave the slab up when all its blocks were out for the first time. A hint for whoever frees into it.
+  std::atomic<HeapId> given_up_by{kNoHeap};
 
  private:
   Block* free_ = nullptr;

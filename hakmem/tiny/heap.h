@@ -114,12 +114,11 @@ struct alignas(64) Heap {
   FreeList free_steps[kSteppedClasses + 1];
 
   // What refill touches.
-  Slab* bound_small[kSmallClasses + 1];  // the slab that refill takes from first
+  Slab* bound_steps[kSteppedClasses + 1];  // the slab that refill takes from first
   Claimant who;
   BasicHeapStateWord<> state;
   bool busy;            // inside a slow path: a child forked now must not use this heap
   uint8_t exit_rounds;  // how often the thread's destructor put itself off
-  uint8_t drives;       // how many threads have driven it, modulo 256
   uint32_t refills_since_balance;
   uint64_t grown[(kClasses + 63) / 64];  // a bit for each class that has asked for a slab while it had one
   BasicInbox<Slab> inbox;
@@ -139,13 +138,8 @@ struct alignas(64) Heap {
   // Of classes with lists.
   FreeList& free(unsigned c) { return c <= kSteppedClasses ? free_steps[c] : rest->free[c - kSteppedClasses - 1]; }
   // Of all classes.
-  Slab*& bound(unsigned c) {
-    return c <= kSteppedClasses ? bound_small[IndexOfSmall(c)] : rest->bound[c - kSteppedClasses - 1];
-  }
+  Slab*& bound(unsigned c) { return c <= kSteppedClasses ? bound_steps[c] : rest->bound[c - kSteppedClasses - 1]; }
 };
-
-// A heap together with its present driver: the next thread that drives it is another one.
-inline uint32_t DriveOf(const Heap& heap) { return heap.who.id | uint32_t{heap.drives} << 24; }
 
 // The heap of the calling thread. Points to lists that are always empty before the thread's first allocation and after
 // its end, so that malloc needs no check of its own. One pointer, initial-exec: a larger thread-local block would break

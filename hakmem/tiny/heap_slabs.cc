@@ -145,11 +145,6 @@ bool WantsBlocks(Heap& heap, unsigned c) {
 
 void ReleaseOrPlace(Heap& heap, OwnedSlab owned) {
   Slab& slab = owned.slab();
-  // Whoever pushed the last block, without a claim, may have found the slab claimed by us, and left its end to us.
-  if (owned.IsHome()) {
-    RetireOrPlace(heap, owned);
-    return;
-  }
   const bool has_blocks = HasFreed(owned) || owned.HasUncarved();
   Unplace(heap, owned);
   if (!owned.Release()) {

@@ -46,7 +46,6 @@ void ForEachOwned(Heap& heap, Visit visit) {
     }
   };
   for (unsigned c = 1; c < kClasses; ++c) {
-    if (!IsClass(c)) continue;
     visit_list(heap.bound(c));
     visit_list(heap.rest->bench[c]);
     visit_list(heap.rest->uncarved[c]);

@@ -68,21 +68,19 @@ HAK_NOINLINE void PushEntry(Heap& heap, unsigned at) {
   }
   // As it was added: after a double free the slab may have another class by now.
   rest.outbox_bytes -= entry.chain.count * kSizeClasses[entry.size_class].block_size;
-  const Chain chain = WithoutRing(entry.chain);
   heap.counters.remote_pushes.Add(1);
-  Slab& slab = *entry.slab;
-  if (slab.owner() == kNoHeap && !WantsBlocks(heap, slab.size_class())) {
-    PushUnowned(heap, slab, chain);
-    return;
-  }
   HeapId notify = kNoHeap;
-  if (auto owned = OwnedSlab::PushRemote(slab, chain, heap.who, &notify)) {
+  if (auto owned = OwnedSlab::PushRemote(*entry.slab, WithoutRing(entry.chain), heap.who, &notify)) {
     heap.counters.adopted.Add(1);
-    ring::Note(ring::Event::kAdopt, slab);
-    Settle(heap, std::move(*owned));
+    ring::Note(ring::Event::kAdopt, *entry.slab);
+    if (owned->IsHome() || WantsBlocks(heap, entry.slab->size_class())) {
+      Settle(heap, std::move(*owned));
+    } else {
+      ReleaseOrPlace(heap, std::move(*owned));
+    }
   } else if (notify != kNoHeap) {
     heap.counters.notifications.Add(1);
-    Notify(notify, slab);
+    Notify(notify, *entry.slab);
   }
 }
 
@@ -144,26 +142,6 @@ bool AddAgainToOutbox(void* p) {
   AddTo(*heap, index - 1, static_cast<Block*>(p));
   SetBusy(*heap, was_busy);
   return true;
-}
-
-void PushUnowned(Heap& heap, Slab& slab, const Chain& chain) {
-  HeapId notify = kNoHeap;
-  // The slab is not claimed: the claimant is nobody.
-  if (OwnedSlab::PushRemote(slab, chain, Claimant{kNoHeap, 0, 0}, &notify)) HAK_CHECK(false);
-  if (notify != kNoHeap) {
-    heap.counters.notifications.Add(1);
-    Notify(notify, slab);
-    return;
-  }
-  const RemoteState state = slab.PeekRemote();
-  if (state.owner != kNoHeap) return;
-  // Exact as long as nobody claims the slab: the push has seen what its last owner left.
-  const Slab::Look look = slab.LookFromOutside();
-  if (look.carved - look.purged - look.free_count == state.count) {
-    if (auto owned = OwnedSlab::Claim(slab, heap.who)) Settle(heap, std::move(*owned));
-  } else if (state.count == chain.count) {
-    Post(slab);  // others may have known nothing to be there
-  }
 }
 
 void PushWithoutHeap(Slab& slab, const Chain& chain) {

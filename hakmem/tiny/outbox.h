@@ -17,10 +17,6 @@ void AddToOutbox(Heap& heap, Slab& slab, Block* block);
 // Whether blocks of the slab wait.
 [[nodiscard]] bool WaitsInOutbox(const Heap& heap, const Slab& slab);
 
-// Pushes a chain of a slab that nobody owns, as it seems, and leaves it nobody's: claims it only to end it when all its
-// blocks are home, else makes it known to those who look for blocks.
-void PushUnowned(Heap& heap, Slab& slab, const Chain& chain);
-
 // Pushes a chain of a slab on behalf of a thread that could not get a heap: nothing is claimed, but a slab that nobody
 // owns is made known to those who look for blocks.
 void PushWithoutHeap(Slab& slab, const Chain& chain);

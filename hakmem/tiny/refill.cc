@@ -116,22 +116,20 @@ void OpenRing(Block* first) {
 // Takes a block of an alloc list for another one that shares its class, which gets a few of the next ones as well, so
 // that a program that uses both sizes in turn seldom comes here.
 constexpr size_t kLentBytes = size_t{8} << 10;
+constexpr uint32_t kLendMark = 4;
 Block* Lend(Heap& heap, unsigned from, unsigned to) {
   Block* first = heap.alloc(from);
   Block* rest = NextOf(first);
   Block* last = first;
-  // What is cut off here would open a ring unseen: one that is walked round from a mark is found.
-  const Block* early = first;
-  const Block* late = first;
+  const Block* mark = first;
   uint32_t count = 0;
   for (size_t bytes = 0; rest != nullptr && bytes < kLentBytes; bytes += to * kMinBlock) {
-    if (HAK_UNLIKELY(rest == first || rest == early || rest == late)) {
+    // What is cut off here would open a ring unseen: a short one is found.
+    if (HAK_UNLIKELY(rest == first || rest == mark)) {
       OpenRing(first);
       return Lend(heap, from, to);
     }
-    ++count;
-    if (count == 4) early = rest;
-    if (count == 8) late = rest;
+    if (++count == kLendMark) mark = rest;
     last = rest;
     rest = NextOf(rest);
   }
@@ -204,7 +202,7 @@ Block* TryCandidate(Heap& heap, Slab& slab, unsigned size_class, Source source, 
     if (slab.place == Slab::Place::kBound) RememberSticky(heap, &slab);
     Place(heap, *owned);
   } else {
-    if (was_ours) slab.given_up_by.store(DriveOf(heap), std::memory_order_relaxed);  // a hint
+    if (was_ours) slab.given_up_by.store(heap.who.id, std::memory_order_relaxed);  // a hint
     ReleaseOrPlace(heap, std::move(*owned));
   }
   return nullptr;

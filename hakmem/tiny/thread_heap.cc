@@ -64,7 +64,6 @@ void Empty(Heap& heap) {
 
 void StartDriving(Heap& heap) {
   heap.exit_rounds = 0;
-  ++heap.drives;
   // The wide classes' lists are set up when a block is first freed to them: their page may stay untouched.
   for (unsigned c = 0; c <= kSteppedClasses; ++c) {
     // Blocks that an earlier driver left (in a process that has forked) are counted as none: the list gets longer once.

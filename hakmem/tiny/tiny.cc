@@ -46,31 +46,17 @@ void FreeOwn(Heap& heap, Slab& slab, Block* block) {
 // Whether all blocks of a slab that nobody owns seem to be out: a look.
 bool LooksFull(const Slab& slab) {
   const Slab::Look look = slab.LookFromOutside();
-  return look.free_count == 0 && look.carved == slab.geometry().capacity && look.purged == 0 &&
-         slab.PeekRemote().count == 0;
+  return look.free_count == 0 && look.carved == slab.geometry().capacity && slab.PeekRemote().count == 0;
 }
 
-// A block of a slab that nobody owns. False, and nothing done, when it is to be gathered in the outbox: somebody else
-// has claimed the slab, or this heap has no use for it, so that a thread that goes to sleep after a few frees keeps no
+// A block of a slab that nobody owns. False, and nothing done, when somebody else claims the slab first, or when all
+// its blocks are out, and it is neither a slab that this heap gave up nor one whose blocks it has use for: they are
+// gathered in the outbox, and the slab stays nobody's, so that a thread that goes to sleep after a few frees keeps no
 // memory from those who free the rest.
 bool FreeUnowned(Heap& heap, Slab& slab, Block* block) {
-  const RemoteState state = slab.PeekRemote();
-  if (HAK_UNLIKELY(state.count != 0 &&
-                   slab.base() + size_t{state.head} * kMinBlock == reinterpret_cast<char*>(block))) {
-    ReportFault(Fault::kDoubleFree, "free", block, "it was freed last");
-    return true;
-  }
-  const unsigned c = slab.size_class();
-  const uint32_t given_up_by = slab.given_up_by.load(std::memory_order_relaxed);  // a hint
-  if (LooksFull(slab)) {
-    if (given_up_by != DriveOf(heap) && !WantsBlocks(heap, c)) return false;
-  } else if (heap.bound(c) == nullptr) {
-    if (given_up_by != 0) return false;
-    // What an ended thread left is to come to an end: nothing keeps its blocks out.
-    Chain chain;
-    chain.PushFront(block);
-    PushUnowned(heap, slab, chain);
-    return true;
+  if (LooksFull(slab) && slab.given_up_by.load(std::memory_order_relaxed) != heap.who.id &&  // a hint
+      !WantsBlocks(heap, slab.size_class())) {
+    return false;
   }
   std::optional<OwnedSlab> owned = OwnedSlab::Claim(slab, heap.who);
   if (!owned) return false;
@@ -83,13 +69,14 @@ bool FreeUnowned(Heap& heap, Slab& slab, Block* block) {
     FreeOwn(heap, slab, block);
     return true;
   }
-  // The block freed last is then the first one of the list.
-  if (!owned->HasFree() && owned->HasRemote()) {
-    heap.counters.drains.Add(1);
-    heap.counters.drained.Add(owned->Drain());
-  }
+  // What an ended thread left is to come to an end, or to be used: no list keeps its blocks out, and a heap that does
+  // not allocate of the class leaves the slab to those that do.
   PushFreed(heap, *owned, block);
-  Settle(heap, std::move(*owned));
+  if (owned->IsHome() || heap.bound(slab.size_class()) != nullptr) {
+    Settle(heap, std::move(*owned));
+  } else {
+    ReleaseOrPlace(heap, std::move(*owned));
+  }
   return true;
 }
 
