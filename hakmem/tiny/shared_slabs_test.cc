@@ -266,6 +266,19 @@ TEST_F(SharedSlabsTest, AHeapThatAllocatesKeepsTheRest) {
   me.Free(bound.out);
 }
 
+// A block waits in the outbox while its slab becomes the heap's own: it comes home by way of the heap's own inbox.
+TEST_F(SharedSlabsTest, ATrimFindsWhatTheOutboxHasSentToTheHeapItself) {
+  FullSlab full = Leave(kClass, false);
+  TestHeap me;
+  me.Free(full.TakeOut());
+  ASSERT_TRUE(WaitsInOutbox(*me, *full.slab));
+  Place(*me, me.Own(*full.slab));
+  me.Free(full.out);
+  me.Drive([] { Trim(false); });
+  EXPECT_EQ(full.slab->owner(), kRetired);
+  EXPECT_TRUE(me->inbox.LooksEmpty());
+}
+
 TEST_F(SharedSlabsTest, ADoubleFreeOfTheRestIsReported) {
   FullSlab full = Leave(kClass, true);
   TestHeap me;

@@ -45,9 +45,10 @@ constexpr uint8_t kExitRounds = 2;
 
 // Gives back what the heap holds, and gives up or retires its slabs.
 void Empty(Heap& heap) {
-  ReadInbox(heap);
   GiveBackLists(heap);
   FlushOutbox(heap);
+  // Last: the outbox may have held blocks of a slab that has become the heap's own since.
+  ReadInbox(heap);
   if (g_options.tiny_ss_adopt == 0) return;  // the next driver of this heap inherits its slabs
   ForEachOwned(heap, [&](OwnedSlab owned) {
     Slab& slab = owned.slab();

@@ -163,9 +163,10 @@ size_t Trim(bool pages) {
   size_t bytes = 0;
   TidyAllPooled();
   if (Heap* heap = scope.heap(); heap != nullptr) {
-    ReadInbox(*heap);
     GiveBackLists(*heap);
     FlushOutbox(*heap);
+    // Last: the outbox may have held blocks of a slab that has become the heap's own since.
+    ReadInbox(*heap);
     ForEachOwned(*heap, [&](OwnedSlab owned) {
       Slab& slab = owned.slab();
       if (owned.IsHome()) {
