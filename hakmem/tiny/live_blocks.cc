@@ -38,7 +38,9 @@ bool MarkFreed(const char* where, const void* p) {
   if (slab == nullptr) {
     const Region* region = address_map::RegionOf(p);
     // Relaxed: RegionOf orders.
-    if (region == nullptr || region->kind.load(std::memory_order_relaxed) != Region::Kind::kSuperslab) {
+    const auto kind = region == nullptr ? Region::Kind::kNone
+                                        : region->kind.load(std::memory_order_relaxed);  // RegionOf has ordered it
+    if (kind != Region::Kind::kSuperslab) {
       return true;  // huge or foreign: told apart later on
     }
     // Here already, so that nobody writes this free down as the one that gave the block back.

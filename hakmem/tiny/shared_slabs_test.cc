@@ -314,6 +314,23 @@ TEST_F(SharedSlabsTest, ADoubleFreeNotInARowIsReportedWhenTheChainGoesHome) {
   former.Free(next);
 }
 
+// The last block of a chain that was pushed, freed again.
+TEST_F(SharedSlabsTest, ADoubleFreeAcrossAPushIsReported) {
+  TestHeap former;
+  TestHeap me;
+  std::vector<Block*> next;
+  FullSlab full = UseUpAndGoOn(former, ClassOfSize(256), &next);
+  Block* last = nullptr;
+  for (int i = 0; i < 32; ++i) me.Free(last = full.TakeOut());
+  ASSERT_EQ(full.slab->PeekRemote().count, 32u) << "pushed";
+  const std::string reports = Reports([&] { me.Free(last); });
+  EXPECT_NE(reports.find("double free"), std::string::npos) << reports;
+  EXPECT_EQ(me->rest->outbox_used, 0u);
+  EXPECT_EQ(full.slab->PeekRemote().count, 32u);
+  former.Free(full.out);
+  former.Free(next);
+}
+
 TEST_F(SharedSlabsTest, ADoubleFreeIntoAFullOneIsReported) {
   TestHeap former;
   TestHeap me;

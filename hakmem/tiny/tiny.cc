@@ -54,6 +54,13 @@ bool LooksFull(const Slab& slab) {
 // gathered in the outbox, and the slab stays nobody's, so that a thread that goes to sleep after a few frees keeps no
 // memory from those who free the rest.
 bool FreeUnowned(Heap& heap, Slab& slab, Block* block) {
+  // A block that a push has sent cannot be the program's: whatever moment the look is of, it is a second free.
+  const RemoteState state = slab.PeekRemote();
+  if (HAK_UNLIKELY(state.count != 0 &&
+                   slab.base() + size_t{state.head} * kMinBlock == reinterpret_cast<char*>(block))) {
+    ReportFault(Fault::kDoubleFree, "free", block, "it was freed last");
+    return true;
+  }
   if (LooksFull(slab) && slab.given_up_by.load(std::memory_order_relaxed) != heap.who.id &&  // a hint
       !WantsBlocks(heap, slab.size_class())) {
     return false;
