@@ -37,7 +37,6 @@ bool MarkFreed(const char* where, const void* p) {
   const Slab* slab = address_map::SlabOf(p);
   if (slab == nullptr) {
     const Region* region = address_map::RegionOf(p);
-    // Relaxed: RegionOf orders.
     const auto kind = region == nullptr ? Region::Kind::kNone
                                         : region->kind.load(std::memory_order_relaxed);  // RegionOf has ordered it
     if (kind != Region::Kind::kSuperslab) {
