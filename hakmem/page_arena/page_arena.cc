@@ -15,25 +15,42 @@ constinit IdleBudget g_idle;
 namespace arena {
 namespace {
 
-// A bit for each piece of the window. The words are atomic because the holder of a run reads its own dirty bits without
-// the lock; relaxed, because the lock, or holding the run, orders everything else.
+constinit Lock lock{LockRank::kArena};
+
+// A bit for each piece of the window. The words are atomic because the holder of a run reads its own bits without the
+// lock; relaxed, because the lock, or holding the run, orders everything else.
 class PieceSet {
  public:
   bool Has(uint32_t i) const { return (Word(i) >> (i % 64)) & 1; }
   uint64_t Word(uint32_t i) const { return words_[i / 64].load(std::memory_order_relaxed); }  // see the class
-  void Add(uint32_t i) { words_[i / 64].fetch_or(uint64_t{1} << (i % 64), std::memory_order_relaxed); }         // ditto
-  void Remove(uint32_t i) { words_[i / 64].fetch_and(~(uint64_t{1} << (i % 64)), std::memory_order_relaxed); }  // ditto
 
- private:
+ protected:
+  static constexpr uint64_t Bit(uint32_t i) { return uint64_t{1} << (i % 64); }
   std::atomic<uint64_t> words_[kWindowSuperslabs / 64] = {};
 };
 
-constinit Lock lock{LockRank::kArena};
-constinit PieceSet taken;
-constinit PieceSet mapped;
-constinit PieceSet dirty;
-constinit PieceSet purged;  // not dirty because it was purged: using it again is a refault
-constinit PieceSet huge;    // advised to be a huge page; changed by who holds the piece
+// Changed under the lock alone: without it an atomic addition for each piece would be half of what a huge block costs.
+class LockedSet : public PieceSet {
+ public:
+  void Add(uint32_t i) HAK_REQUIRES(lock) { Set(i, Word(i) | Bit(i)); }
+  void Remove(uint32_t i) HAK_REQUIRES(lock) { Set(i, Word(i) & ~Bit(i)); }
+
+ private:
+  void Set(uint32_t i, uint64_t word) { words_[i / 64].store(word, std::memory_order_relaxed); }  // see PieceSet
+};
+
+// Changed by who holds the piece.
+class HeldSet : public PieceSet {
+ public:
+  void Add(uint32_t i) { words_[i / 64].fetch_or(Bit(i), std::memory_order_relaxed); }         // see PieceSet
+  void Remove(uint32_t i) { words_[i / 64].fetch_and(~Bit(i), std::memory_order_relaxed); }    // ditto
+};
+
+constinit LockedSet taken;
+constinit HeldSet mapped;
+constinit LockedSet dirty;
+constinit LockedSet purged;  // not dirty because it was purged: using it again is a refault
+constinit HeldSet huge;      // advised to be a huge page
 // No piece at or above was ever taken.
 constinit uint32_t high_water HAK_GUARDED_BY(lock) = kFirstSuperslab;
 constinit uint64_t taken_pieces HAK_GUARDED_BY(lock) = 0;
@@ -55,12 +72,13 @@ Run FindRun(size_t count, size_t alignment, uint32_t limit, bool only_dirty) HAK
   while (i < limit) {
     if (step > 1) {
       i = static_cast<uint32_t>((base_pieces + i + step - 1) / step * step - base_pieces);
-    } else if (i % 64 == 0) {
-      const uint64_t word = only_dirty ? ~(dirty.Word(i) & ~taken.Word(i)) : taken.Word(i);
-      if (word == ~uint64_t{0}) {
-        i += 64;
+    } else {
+      const uint64_t fit = (only_dirty ? dirty.Word(i) & ~taken.Word(i) : ~taken.Word(i)) >> (i % 64);
+      if (fit == 0) {
+        i = (i | 63) + 1;
         continue;
       }
+      i += static_cast<uint32_t>(__builtin_ctzll(fit));
     }
     if (count > kWindowSuperslabs - i) break;
     uint32_t n = 0;
