@@ -181,8 +181,6 @@ def rounds(loads, allocators, runs, minutes, runner, results, write):
                 if (load.name, allocator.name) not in failed:
                     progress.show(load, allocator.name, number)
                     run = runner.run(load, allocator)
-                    if load.warm and not run.failure:
-                        run = runner.run(load, allocator)
                     results.add(load, allocator, run)
                     if run.failure:
                         failed.add((load.name, allocator.name))

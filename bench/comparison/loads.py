@@ -9,8 +9,7 @@ class Load:
     cores: 1 pins it to one processor; 0 leaves it all of them.
     memory: whether its peak resident memory says something about the allocator.
     picture: drawn on its own and no row of the tables.
-    warm: each measured run follows a run of the same allocator that does not count. How fast the kernel hands out much
-        memory depends on what the process before gave back: after small pages, huge ones first have to be assembled.
+    warm: needs hundreds of megabytes, so that as much is warmed before each run (runner.warm_memory), and little for others.
     recording: path below bench/ of a recording that is replayed.
     recorded: name of the real program that is recorded before the comparison, to be replayed.
     lasts: seconds that the full load takes by intent, beyond what counts as hanging.

@@ -108,7 +108,7 @@ void* Allocate(size_t size, size_t alignment, bool zero) {
     return nullptr;
   }
   // A block that is to read as zero may stay empty in large parts: its pages come one by one.
-  if (!zero) PreferHugePages(*block, size);
+  if (!zero || size >= kLongBlock) PreferHugePages(*block, size);
   ExposeTo(*block, size);
   if (zero) Zero(block->base, size);
   // Relaxed: Enter publishes.
