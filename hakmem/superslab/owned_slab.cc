@@ -115,23 +115,29 @@ void OwnedSlab::ReportTooManyFree(const Chain& chain) {
   ReportFault(Fault::kDoubleFree, "free", chain.first, "its slab has more free blocks than were ever handed out");
 }
 
-Chain OwnedSlab::Carve(uint32_t most, bool* clean) {
+Chain OwnedSlab::Carve(uint32_t most, bool* clean, unsigned pages) {
   AssertOwned("carve");
   *clean = false;
   if (slab_->carved_ == slab_->geometry().capacity) return Recarve(most);
   *clean = slab_->clean_;
   const uint32_t size = slab_->geometry().block_size;
-  // Up to the next page border, so that no page is touched before a block in it is needed.
+  // Up to a page border, so that no page is touched before a block in it is needed.
   const size_t start = size_t{slab_->carved_} * size;
-  const size_t border = (start + (size_t{1} << kPageShift)) & ~((size_t{1} << kPageShift) - 1);
+  const size_t border = (start + (size_t{pages} << kPageShift)) & ~((size_t{1} << kPageShift) - 1);
   uint32_t count = static_cast<uint32_t>((border - start) / size);
   if (count > slab_->geometry().capacity - slab_->carved_) count = slab_->geometry().capacity - slab_->carved_;
   if (count > most) count = most;
   if (count == 0) count = 1;
-  Chain chain;
-  for (uint32_t i = count; i-- > 0;) chain.PushFront(BlockAt(slab_->carved_ + i));
+  Block* const first = BlockAt(slab_->carved_);
+  Block* last = first;
+  for (uint32_t i = 1; i < count; ++i) {
+    Block* next = reinterpret_cast<Block*>(reinterpret_cast<char*>(last) + size);
+    SetNext(last, next);
+    last = next;
+  }
+  SetNext(last, nullptr);
   slab_->carved_ += count;
-  return chain;
+  return {first, last, count};
 }
 
 // Blocks that start in the first page that was given back. The page is in use again as a whole: those beyond `most` are

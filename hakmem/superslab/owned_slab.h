@@ -92,10 +92,10 @@ class [[nodiscard]] OwnedSlab {
     return block;
   }
 
-  // Makes blocks that were never handed out: about a page of them, but not more than `most` (1 at least), and one at
-  // least while there are any. What else has to be made with them goes on the slab's own list. `*clean` tells that they
-  // read as zero but for their links.
-  [[nodiscard]] Chain Carve(uint32_t most, bool* clean);
+  // Makes blocks that were never handed out: up to `pages` pages of them, but not more than `most` (1 at least), and one
+  // at least while there are any. What else has to be made with them goes on the slab's own list. `*clean` tells that
+  // they read as zero but for their links.
+  [[nodiscard]] Chain Carve(uint32_t most, bool* clean, unsigned pages = 1);
 
   bool HasFree() const { return slab_->free_count_ != 0; }
   bool HasUncarved() const { return slab_->carved_ < slab_->geometry().capacity || slab_->purged_blocks_ != 0; }

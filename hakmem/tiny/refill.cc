@@ -115,7 +115,7 @@ void OpenRing(Block* first) {
 
 // Takes a block of an alloc list for another one that shares its class, which gets a few of the next ones as well, so
 // that a program that uses both sizes in turn seldom comes here.
-constexpr size_t kLentBytes = size_t{8} << 10;
+constexpr size_t kLentBytes = size_t{2} << 10;
 constexpr uint32_t kLendMark = 4;
 Block* Lend(Heap& heap, unsigned from, unsigned to) {
   Block* first = heap.alloc(from);
@@ -149,6 +149,12 @@ Block* TakeBatch(Heap& heap, unsigned c) {
   return batch;
 }
 
+// Whether the class has asked for a slab while it had one.
+bool HasGrown(const Heap& heap, unsigned c) { return ((heap.grown[c / 64] >> (c % 64)) & 1) != 0; }
+
+// How much of a slab a class that has grown prepares at once. Else one page: many heaps have few blocks of a class.
+constexpr unsigned kPagesCarved = 2;
+
 // Blocks of a slab that is bound and has some: the heap's list takes them whole, or one goes straight to the program.
 Block* TakeBlocks(Heap& heap, OwnedSlab& owned, unsigned size_class, bool* clean) {
   if (!HasList(size_class)) {
@@ -157,7 +163,8 @@ Block* TakeBlocks(Heap& heap, OwnedSlab& owned, unsigned size_class, bool* clean
     return owned.Carve(1, clean).first;
   }
   const bool freed = owned.HasFree();
-  const Chain chain = freed ? owned.Pop() : owned.Carve(UINT32_MAX, clean);
+  const unsigned pages = HasGrown(heap, size_class) ? kPagesCarved : 1;
+  const Chain chain = freed ? owned.Pop() : owned.Carve(UINT32_MAX, clean, pages);
   if (freed) GrowExtra(heap, chain.count * kSizeClasses[size_class].block_size);
   heap.counters.refills.Add(1);
   heap.counters.blocks.Add(chain.count);
@@ -219,10 +226,8 @@ bool HoldsFreed(const Heap& heap, Slab& slab) {
 bool WillBeFull(Heap& heap, unsigned c, bool had_slab) {
   if (c > kMaxListedClass) return true;
   if (!had_slab) return false;
-  uint64_t& word = heap.grown[c / 64];
-  const uint64_t bit = uint64_t{1} << (c % 64);
-  const bool grown = (word & bit) != 0;
-  word |= bit;
+  const bool grown = HasGrown(heap, c);
+  heap.grown[c / 64] |= uint64_t{1} << (c % 64);
   return grown;
 }
 
