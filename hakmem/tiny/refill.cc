@@ -152,8 +152,9 @@ Block* TakeBatch(Heap& heap, unsigned c) {
 // Whether the class has asked for a slab while it had one.
 bool HasGrown(const Heap& heap, unsigned c) { return ((heap.grown[c / 64] >> (c % 64)) & 1) != 0; }
 
-// How much of a slab a class that has grown prepares at once. Else one page: many heaps have few blocks of a class.
-constexpr unsigned kPagesCarved = 2;
+// How much of a slab the list of a class gets at once. One page, as many heaps have few blocks of a class; two where
+// the class has grown and several blocks share a page.
+unsigned PagesToCarve(const Heap& heap, unsigned c) { return c <= kSteppedClasses && HasGrown(heap, c) ? 2 : 1; }
 
 // Blocks of a slab that is bound and has some: the heap's list takes them whole, or one goes straight to the program.
 Block* TakeBlocks(Heap& heap, OwnedSlab& owned, unsigned size_class, bool* clean) {
@@ -163,8 +164,7 @@ Block* TakeBlocks(Heap& heap, OwnedSlab& owned, unsigned size_class, bool* clean
     return owned.Carve(1, clean).first;
   }
   const bool freed = owned.HasFree();
-  const unsigned pages = HasGrown(heap, size_class) ? kPagesCarved : 1;
-  const Chain chain = freed ? owned.Pop() : owned.Carve(UINT32_MAX, clean, pages);
+  const Chain chain = freed ? owned.Pop() : owned.Carve(UINT32_MAX, clean, PagesToCarve(heap, size_class));
   if (freed) GrowExtra(heap, chain.count * kSizeClasses[size_class].block_size);
   heap.counters.refills.Add(1);
   heap.counters.blocks.Add(chain.count);
