@@ -96,6 +96,8 @@ class [[nodiscard]] OwnedSlab {
   // at least while there are any. What else has to be made with them goes on the slab's own list. `*clean` tells that
   // they read as zero but for their links.
   [[nodiscard]] Chain Carve(uint32_t most, bool* clean, unsigned pages = 1);
+  // How many blocks were made.
+  uint32_t carved() const { return slab_->carved_; }
 
   bool HasFree() const { return slab_->free_count_ != 0; }
   bool HasUncarved() const { return slab_->carved_ < slab_->geometry().capacity || slab_->purged_blocks_ != 0; }

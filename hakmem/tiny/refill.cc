@@ -152,9 +152,16 @@ Block* TakeBatch(Heap& heap, unsigned c) {
 // Whether the class has asked for a slab while it had one.
 bool HasGrown(const Heap& heap, unsigned c) { return ((heap.grown[c / 64] >> (c % 64)) & 1) != 0; }
 
-// How much of a slab the list of a class gets at once. One page, as many heaps have few blocks of a class; two where
-// the class has grown and several blocks share a page.
-unsigned PagesToCarve(const Heap& heap, unsigned c) { return c <= kSteppedClasses && HasGrown(heap, c) ? 2 : 1; }
+// Blocks that were never handed out, for the list of a class. Many heaps have few blocks of a class, and each that is
+// prepared in vain has to go home when the thread ends: a few at first, then as many as before, up to a page; two pages
+// where the class has grown and several blocks share a page.
+constexpr uint32_t kFirstCarved = 8;
+Chain CarveForList(Heap& heap, OwnedSlab& owned, bool* clean) {
+  const unsigned c = owned.slab().size_class();
+  if (HasGrown(heap, c)) return owned.Carve(UINT32_MAX, clean, c <= kSteppedClasses ? 2 : 1);
+  const uint32_t before = owned.carved();
+  return owned.Carve(before < kFirstCarved ? kFirstCarved : before, clean, 1);
+}
 
 // Blocks of a slab that is bound and has some: the heap's list takes them whole, or one goes straight to the program.
 Block* TakeBlocks(Heap& heap, OwnedSlab& owned, unsigned size_class, bool* clean) {
@@ -164,7 +171,7 @@ Block* TakeBlocks(Heap& heap, OwnedSlab& owned, unsigned size_class, bool* clean
     return owned.Carve(1, clean).first;
   }
   const bool freed = owned.HasFree();
-  const Chain chain = freed ? owned.Pop() : owned.Carve(UINT32_MAX, clean, PagesToCarve(heap, size_class));
+  const Chain chain = freed ? owned.Pop() : CarveForList(heap, owned, clean);
   if (freed) GrowExtra(heap, chain.count * kSizeClasses[size_class].block_size);
   heap.counters.refills.Add(1);
   heap.counters.blocks.Add(chain.count);
@@ -414,32 +421,48 @@ void GiveBack(Heap& heap, Block* first) {
     uint32_t count;
   };
   constexpr size_t kRuns = 64;
-  uintptr_t pieces[kRuns] = {};  // of the runs; 0: none
-  uint64_t used = 0;             // a bit for each run
+  uintptr_t pieces[kRuns];  // of the runs
   Run runs[kRuns];
+  uint64_t used = 0;  // a bit for each run; what is not used is not set up
   const auto give_back = [&heap](const Run& run) {
     if (run.count != 0) GiveBackRun(heap, *run.slab, {run.first, run.last, run.count});
   };
   while (first != nullptr) {
-    Block* block = first;
-    first = NextOf(block);
-    const uintptr_t piece = reinterpret_cast<uintptr_t>(block) >> kSlabShift;
-    Run& run = runs[piece % kRuns];
-    if (HAK_UNLIKELY(pieces[piece % kRuns] != piece)) {
-      if (pieces[piece % kRuns] != 0) give_back(run);
-      Slab* slab = address_map::SlabOf(block);
+    const uintptr_t piece = reinterpret_cast<uintptr_t>(first) >> kSlabShift;
+    const size_t at = piece % kRuns;
+    const bool in_use = ((used >> at) & 1) != 0;
+    Run& run = runs[at];
+    if (!in_use || pieces[at] != piece) {
+      if (in_use) give_back(run);
+      Slab* slab = address_map::SlabOf(first);
       HAK_CHECK(slab != nullptr);  // blocks in lists are ours
-      pieces[piece % kRuns] = piece;
-      used |= uint64_t{1} << (piece % kRuns);
-      run = {slab->base(), &slab->geometry(), slab, nullptr, block, 0};
+      pieces[at] = piece;
+      used |= uint64_t{1} << at;
+      run = {slab->base(), &slab->geometry(), slab, nullptr, nullptr, 0};
     }
-    if (HAK_UNLIKELY(!run.row->IsBlockAt(static_cast<size_t>(reinterpret_cast<const char*>(block) - run.base)))) {
-      ReportFault(Fault::kInteriorPointer, "free", block, "found when its list went back to the slab");
+    const auto is_block = [&run](const Block* block) {
+      return run.row->IsBlockAt(static_cast<size_t>(reinterpret_cast<const char*>(block) - run.base));
+    };
+    if (HAK_UNLIKELY(!is_block(first))) {
+      ReportFault(Fault::kInteriorPointer, "free", first, "found when its list went back to the slab");
+      first = NextOf(first);
       continue;
     }
-    if (run.count++ == 0) run.last = block;
-    SetNext(block, run.first);
-    run.first = block;
+    // The blocks of the slab that follow come along. In a ring, which nobody looked for, not more than there are.
+    Block* last = first;
+    uint32_t count = 1;
+    Block* next = NextOf(last);
+    while (reinterpret_cast<uintptr_t>(next) >> kSlabShift == piece && count < run.row->capacity &&
+           HAK_LIKELY(is_block(next))) {
+      last = next;
+      next = NextOf(last);
+      ++count;
+    }
+    if (run.count == 0) run.last = last;
+    SetNext(last, run.first);
+    run.first = first;
+    run.count += count;
+    first = next;
   }
   for (; used != 0; used &= used - 1) give_back(runs[__builtin_ctzll(used)]);
 }
