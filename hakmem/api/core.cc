@@ -120,9 +120,17 @@ void FreeOrDelay(void* p) {
   }
 }
 
+// A block that grows to so many bytes or more gets room, so that it need not be copied each time. (Not in guard builds,
+// which want a guard behind each block.)
+constexpr size_t kLeastWithRoom = kSlabSize;
+bool GetsRoom(size_t size, size_t copy) {
+  return !kGuardBuild && size > copy && size >= kLeastWithRoom && size <= kMaxClassed;
+}
+
 // Moves a block to a new one of `size` bytes, of which `copy` are kept.
 void* Move(void* p, size_t size, size_t copy) {
-  void* to = Malloc(size);
+  void* to = GetsRoom(size, copy) ? huge::AllocateWithRoom(size) : nullptr;
+  if (to == nullptr) to = Malloc(size);
   if (to == nullptr) return nullptr;
   memcpy(to, p, copy);
   Free(p);
@@ -132,7 +140,8 @@ void* Move(void* p, size_t size, size_t copy) {
 // The same while somebody wants to see the program's calls. To the debug ring it is a malloc and a free by `caller`, to
 // the recorder a part of the realloc.
 HAK_COLD void* MoveWatched(void* p, size_t size, size_t copy, const void* caller) {
-  void* to = Allocate(size, false);
+  void* to = GetsRoom(size, copy) ? huge::AllocateWithRoom(size) : nullptr;
+  if (to == nullptr) to = Allocate(size, false);
   if (ring::On()) block_events::WriteAllocated(to, size, caller);
   if (to == nullptr) return nullptr;
   memcpy(to, p, copy);
@@ -194,7 +203,7 @@ void* Resize(void* p, size_t size, const void* caller) {
     if (!guard::CheckGuard("realloc", *region, p)) return NoMemory();
   }
   if (region->kind.load(std::memory_order_relaxed) == Region::Kind::kHuge) {  // the caller's own block
-    if (size > kMaxClassed) {
+    if (size > kMaxClassed || size >= have / 2) {
       if (void* moved = huge::Resize(p, region, guard::Padded(size)); moved != nullptr) return Resized(moved, size);
       if (size <= have) return Resized(p, size);
     }

@@ -77,6 +77,28 @@ TEST(Realloc, StaysWhereLittleChanges) {
   hak_free(q);
 }
 
+TEST(Realloc, ABlockThatHasGrownLongStaysInPlace) {
+  if constexpr (kGuardBuild) return;  // there each block is followed by a guard
+  for (const size_t from : {size_t{1000}, size_t{32} << 10, size_t{100} << 10}) {
+    void* p = hak_malloc(from);
+    FillSamples(p, from, 3);
+    void* const grown = hak_realloc(p, size_t{128} << 10);
+    EXPECT_TRUE(HoldsSamples(grown, from, from, 3));
+    for (size_t size = size_t{129} << 10; size < 2 * kMiB; size += size / 8) {
+      ASSERT_EQ(hak_realloc(grown, size), grown) << size;
+      EXPECT_GE(hak_usable_size(grown), size);
+      EXPECT_LT(hak_usable_size(grown), size + 4096);
+    }
+    EXPECT_TRUE(HoldsSamples(grown, from, from, 3));
+    // It shrinks in place to the half, as blocks do, and is copied beyond.
+    EXPECT_EQ(hak_realloc(grown, 1100 << 10), grown);
+    EXPECT_EQ(hak_realloc(grown, 600 << 10), grown);
+    p = hak_realloc(grown, 100);
+    EXPECT_NE(p, grown);
+    hak_free(p);
+  }
+}
+
 TEST(Realloc, HugeBlocksGrowInPlaceOrByMovingPages) {
   const huge::Statistics before = huge::GetStatistics();
   size_t size = 3 * kMiB;

@@ -33,6 +33,16 @@ constinit Count allocated;
 constinit Count in_place;
 constinit Count moved;
 
+// Blocks with room: each keeps a superslab of addresses to itself, and a page of the kernel's tables.
+constexpr uint32_t kMostWithRoom = 16;
+constinit uint32_t with_room HAK_GUARDED_BY(lock) = 0;
+
+// The block has no room any more, or is no more.
+void UncountRoom(HugeBlock& block) HAK_REQUIRES(lock) {
+  if (block.has_room) --with_room;
+  block.has_room = false;
+}
+
 size_t RoundToPages(size_t size) { return (size + os::PageSize() - 1) & ~(os::PageSize() - 1); }
 size_t PiecesFor(size_t size) { return (size + kSuperslabSize - 1) >> kSuperslabShift; }
 
@@ -66,6 +76,7 @@ HugeBlock* Begin(size_t bytes) {
 // The end of the metadata's use for a block of `bytes` bytes that was freed, or was never handed out.
 void End(HugeBlock* block, size_t bytes, bool never) {
   LockHolder hold(lock);
+  UncountRoom(*block);
   block->next_spare = spare;
   spare = block;
   Uncount(bytes, never);
@@ -80,12 +91,17 @@ void Zero(char* base, size_t size) {
   }
 }
 
-// Huge pages for the pieces that the block fills, of a long block also for the last one if at least half of it is used:
+// Huge pages for the pieces that the block fills and for no others; of a long block also for the last one if at least half of it is used:
 // an eighth more memory at the most, and a page fault instead of hundreds.
 constexpr size_t kLongBlock = 4 * kSuperslabSize;
 void PreferHugePages(const HugeBlock& block, size_t size) {
   const size_t rest = size >= kLongBlock ? kSuperslabSize / 2 : 0;
-  arena::SetHugePages(block.base, (size + rest) >> kSuperslabShift, true);
+  const size_t filled = (size + rest) >> kSuperslabShift;
+  arena::SetHugePages(block.base, filled, true);
+  // A huge page from before would cost the end of the block more than it uses, unless it is there already.
+  if (filled < block.pieces && !arena::IsDirty(block.base, filled)) {
+    arena::SetHugePages(block.base + (filled << kSuperslabShift), block.pieces - filled, false);
+  }
 }
 
 // The program may touch the first `size` bytes of the block's pieces.
@@ -120,6 +136,22 @@ void* Allocate(size_t size, size_t alignment, bool zero) {
     return nullptr;
   }
   return block->base;
+}
+
+void* AllocateWithRoom(size_t size) {
+  {
+    LockHolder hold(lock);
+    if (with_room == kMostWithRoom) return nullptr;
+    ++with_room;
+  }
+  void* p = Allocate(size, kSuperslabSize, false);
+  LockHolder hold(lock);
+  if (p == nullptr) {
+    --with_room;
+  } else {
+    static_cast<HugeBlock*>(address_map::RegionOf(p))->has_room = true;
+  }
+  return p;
 }
 
 void Free(void* p, Region* region) {
@@ -211,6 +243,7 @@ void* Resize(void* p, Region* region, size_t size) {
   block->size.store(size, std::memory_order_relaxed);  // the caller's own block
   LockHolder hold(lock);
   (by_moving ? moved : in_place).Add(1);
+  if (size > kMaxClassed) UncountRoom(*block);
   bytes_now.Add(size - old_size);
   return block->base;
 }

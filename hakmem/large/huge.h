@@ -1,4 +1,4 @@
-// Huge blocks: above half a superslab, each in pieces of its own from the page arena.
+// Huge blocks: above half a superslab, or grown by realloc, each in pieces of its own from the page arena.
 //
 // (Blocks below that, however large, have a size class: the largest are runs of slabs. See superslab/size_classes.h.)
 #ifndef HAKMEM_LARGE_HUGE_H_
@@ -15,11 +15,16 @@ struct HugeBlock : Region {
   std::atomic<size_t> asked{0};  // guard builds: bytes asked for
   size_t pieces = 0;             // superslabs that it fills
   HugeBlock* next_spare = nullptr;
+  bool has_room = false;  // from AllocateWithRoom, and not longer than half a superslab since
 };
 
 // A block of at least `size` bytes aligned to `alignment`, a power of two. With `zero` it reads as zero. nullptr
 // without memory.
 [[nodiscard]] void* Allocate(size_t size, size_t alignment, bool zero);
+
+// The same for a block of at most half a superslab that is likely to grow: it can up to a superslab where it is, and needs
+// no more memory than it uses. nullptr also when there are many such blocks.
+[[nodiscard]] void* AllocateWithRoom(size_t size);
 
 // Frees the block of `region` when `p` is its start; reports otherwise.
 void Free(void* p, Region* region);
@@ -27,7 +32,7 @@ void Free(void* p, Region* region);
 // Bytes that may be used at the start of the block of `region`.
 size_t UsableSize(const Region* region);
 
-// Makes the block at `p` at least `size` bytes long, `size` above half a superslab: in place, or by moving its pages.
+// Makes the block at `p` at least `size` bytes long: in place, or by moving its pages.
 // nullptr, with the block as it was, when that cannot be done.
 [[nodiscard]] void* Resize(void* p, Region* region, size_t size);
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include <cstring>
+#include <vector>
 
 #include "gtest/gtest.h"
 #include "hakmem/config/options.h"
@@ -46,6 +47,36 @@ TEST_F(HugeTest, ZeroedEvenWhereThePiecesWereUsed) {
   EXPECT_TRUE(test::IsZero(p, 3 * kPiece - 100));
   EXPECT_GE(UsableSize(address_map::RegionOf(p)), 3 * kPiece - 100);
   Give(p);
+}
+
+TEST_F(HugeTest, ABlockWithRoomGrowsWhereItIsAndNeedsWhatItUses) {
+  char* const p = static_cast<char*>(AllocateWithRoom(kSlabSize));
+  ASSERT_NE(p, nullptr);
+  EXPECT_EQ(UsableSize(address_map::RegionOf(p)), kSlabSize);
+  memset(p, 1, kSlabSize);
+  for (size_t size = 2 * kSlabSize; size < kPiece; size += kSlabSize) ASSERT_EQ(Change(p, size), p);
+  EXPECT_EQ(test::ResidentBytes(p, kPiece), static_cast<long>(kSlabSize));
+  Give(p);
+}
+
+TEST_F(HugeTest, FewBlocksHaveRoom) {
+  std::vector<char*> blocks;
+  const auto take = [] { return static_cast<char*>(AllocateWithRoom(kSlabSize)); };
+  for (char* p = take(); p != nullptr; p = take()) blocks.push_back(p);
+  EXPECT_EQ(blocks.size(), 16u);
+  // Who grows beyond half a superslab is a huge block like any other; who shrinks is not one with room again.
+  ASSERT_EQ(Change(blocks[0], kMaxClassed + 1), blocks[0]);
+  ASSERT_EQ(Change(blocks[0], kMaxClassed), blocks[0]);
+  blocks.push_back(take());
+  EXPECT_NE(blocks.back(), nullptr);
+  EXPECT_EQ(take(), nullptr);
+  // And who ends makes room.
+  Give(blocks[1]);
+  blocks[1] = take();
+  EXPECT_NE(blocks[1], nullptr);
+  for (char* p : blocks) Give(p);
+  EXPECT_NE(blocks[0] = take(), nullptr);
+  Give(blocks[0]);
 }
 
 TEST_F(HugeTest, AlignmentBeyondASuperslab) {

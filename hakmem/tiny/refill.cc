@@ -115,7 +115,7 @@ void OpenRing(Block* first) {
 
 // Takes a block of an alloc list for another one that shares its class, which gets a few of the next ones as well, so
 // that a program that uses both sizes in turn seldom comes here.
-constexpr size_t kLentBytes = size_t{2} << 10;
+constexpr size_t kLentBytes = size_t{4} << 10;
 constexpr uint32_t kLendMark = 4;
 Block* Lend(Heap& heap, unsigned from, unsigned to) {
   Block* first = heap.alloc(from);

@@ -61,10 +61,10 @@ TEST_F(SharedListsTest, WhatIsLentIsBounded) {
   EXPECT_EQ(me->free(kClass).head, nullptr);
   const size_t had = Length(me->alloc(38));
   ASSERT_GE(had, 60u);
-  // The next one gets 2 KiB of it.
+  // The next one gets 4 KiB of it.
   blocks.push_back(Get(me, 39));
   const size_t lent = Length(me->alloc(39));
-  EXPECT_EQ(lent, (2048 + 39 * 16 - 1) / (39 * 16));
+  EXPECT_EQ(lent, (4096 + 39 * 16 - 1) / (39 * 16));
   EXPECT_EQ(Length(me->alloc(38)), had - 1 - lent);
   me.Free(blocks);
 }
