@@ -57,8 +57,9 @@ class Slab {
     const Block* free;
     uint32_t free_count;
     uint32_t carved;
+    uint32_t purged;  // of the carved ones, those whose page was given back
   };
-  HAK_NO_TSAN Look LookFromOutside() const { return {free_, free_count_, carved_}; }
+  HAK_NO_TSAN Look LookFromOutside() const { return {free_, free_count_, carved_, purged_blocks_}; }
 
   RemoteState PeekRemote() const { return remote_.Peek(); }
   HeapId owner() const { return remote_.Peek().owner; }

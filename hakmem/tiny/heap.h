@@ -71,7 +71,8 @@ struct OutboxEntry {
   Chain chain;
   // Of the slab, as it is while a block of it waits here: the slab's own words are the owner's cache line.
   uintptr_t piece = 0;  // its base, in units of 64 KiB; 0: no slab
-  unsigned size_class = 0;
+  uint8_t size_class = 0;
+  uint8_t most = 0;  // blocks: with so many the chain is sent
 };
 
 // Lists beyond the 16-byte steps: classes kSteppedClasses + 1 to kMaxListedClass.

@@ -1,5 +1,6 @@
 #include "hakmem/tiny/outbox.h"
 
+#include <array>
 #include <utility>
 
 #include "hakmem/diag/check.h"
@@ -18,6 +19,28 @@ constexpr size_t kMostBytesInAll = size_t{128} << 10;
 // In about so many refills all that waits has its turn.
 constexpr uint32_t kRefillsToFlush = 32;
 static_assert(HeapRest::kOutboxEntries <= UINT8_MAX);  // the index holds an entry's number plus one
+
+constexpr std::array<uint8_t, kClasses> kMostByClass = [] {
+  std::array<uint8_t, kClasses> table{};
+  for (unsigned c = 1; c < kClasses; ++c) {
+    if (!IsClass(c)) continue;
+    const size_t size = kSizeClasses[c].block_size;
+    const size_t by_bytes = (kMostBytes + size - 1) / size;
+    table[c] = static_cast<uint8_t>(by_bytes < kMostBlocks ? by_bytes : kMostBlocks);
+  }
+  return table;
+}();
+
+// How many blocks of the slab are gathered. Of one that nobody owns not more than are out, by a look: with the last one
+// the slab comes to its end, which nothing should put off.
+uint8_t MostOf(const Slab& slab) {
+  const uint8_t most = kMostByClass[slab.size_class()];
+  const RemoteState state = slab.PeekRemote();
+  if (state.owner != kNoHeap) return most;
+  const Slab::Look look = slab.LookFromOutside();
+  const uint32_t out = look.carved - look.purged - look.free_count - state.count;
+  return out < most ? static_cast<uint8_t>(out) : most;
+}
 
 // Puts a slab, whose notified bit the caller has set, into the inbox of its owner.
 void Notify(HeapId owner_id, Slab& slab) {
@@ -96,9 +119,8 @@ HAK_ALWAYS_INLINE void AddTo(Heap& heap, unsigned at, Block* block) {
   OutboxEntry& entry = heap.rest->outbox[at];
   heap.counters.remote_frees.Add(1);
   entry.chain.PushFront(block);
-  const size_t size = kSizeClasses[entry.size_class].block_size;
-  heap.rest->outbox_bytes += size;
-  if (HAK_UNLIKELY(entry.chain.count >= kMostBlocks || entry.chain.count * size >= kMostBytes)) PushEntry(heap, at);
+  heap.rest->outbox_bytes += kSizeClasses[entry.size_class].block_size;
+  if (HAK_UNLIKELY(entry.chain.count >= entry.most)) PushEntry(heap, at);
   while (HAK_UNLIKELY(heap.rest->outbox_bytes >= kMostBytesInAll)) PushNext(heap);
 }
 
@@ -111,7 +133,7 @@ void AddToOutbox(Heap& heap, Slab& slab, Block* block) {
   if (index != 0 && rest.outbox[index - 1].slab != &slab) PushEntry(heap, index - 1u);
   if (index == 0) {
     if (rest.outbox_used == HeapRest::kOutboxEntries) PushNext(heap);
-    rest.outbox[rest.outbox_used++] = {&slab, {}, piece, slab.size_class()};
+    rest.outbox[rest.outbox_used++] = {&slab, {}, piece, static_cast<uint8_t>(slab.size_class()), MostOf(slab)};
     index = static_cast<uint8_t>(rest.outbox_used);
   }
   const unsigned at = index - 1u;

@@ -201,6 +201,40 @@ TEST_F(SharedSlabsTest, WhoHasNoUseForTheBlocksLeavesAFullSlabToOthers) {
   former.Free(next);
 }
 
+// The first push makes a full slab one that has blocks; those after it are gathered all the same.
+TEST_F(SharedSlabsTest, WhoHasNoUseForTheBlocksOfAFullSlabGathersThemToTheEnd) {
+  TestHeap former;
+  TestHeap stranger;
+  std::vector<Block*> next;
+  FullSlab full = UseUpAndGoOn(former, ClassOfSize(256), &next);  // 256 blocks, 32 of which go at a time
+  for (size_t freed = 1; full.out.size() > 1; ++freed) {
+    stranger.Free(full.TakeOut());
+    ASSERT_EQ(full.slab->owner(), kNoHeap);
+    ASSERT_EQ(stranger->counters.adopted.value(), freed / 32);
+  }
+  stranger.Free(full.TakeOut());
+  EXPECT_EQ(full.slab->owner(), kRetired) << "the last one keeps nothing waiting";
+  former.Free(next);
+}
+
+// The last block that is out is sent at once, with those that wait.
+TEST_F(SharedSlabsTest, TheLastBlockOfAFullSlabIsSentWithTheOthers) {
+  TestHeap former;
+  TestHeap stranger;
+  std::vector<Block*> next;
+  FullSlab full = UseUpAndGoOn(former, kSmall, &next);
+  while (full.out.size() > 3) stranger.Free(full.TakeOut());
+  FlushOutbox(*stranger);
+  EXPECT_EQ(full.slab->owner(), kNoHeap);
+  stranger.Free(full.TakeOut());
+  stranger.Free(full.TakeOut());
+  EXPECT_TRUE(WaitsInOutbox(*stranger, *full.slab));
+  stranger.Free(full.TakeOut());
+  EXPECT_FALSE(WaitsInOutbox(*stranger, *full.slab));
+  EXPECT_EQ(full.slab->owner(), kRetired);
+  former.Free(next);
+}
+
 // Blocks above those of lists go straight home, and a slab of one block comes to its end.
 TEST_F(SharedSlabsTest, ClassesWithoutListsToo) {
   for (const size_t size : {40000u, 300000u}) {

@@ -49,10 +49,9 @@ bool LooksFull(const Slab& slab) {
   return look.free_count == 0 && look.carved == slab.geometry().capacity && slab.PeekRemote().count == 0;
 }
 
-// A block of a slab that nobody owns. False, and nothing done, when somebody else claims the slab first, or when all
-// its blocks are out, and it is neither a slab that this heap gave up nor one whose blocks it has use for: they are
-// gathered in the outbox, and the slab stays nobody's, so that a thread that goes to sleep after a few frees keeps no
-// memory from those who free the rest.
+// A block of a slab that nobody owns. False, and nothing done, when somebody else claims the slab first, or when it was
+// given up full, though not by this heap, which has no use for its blocks: they are gathered in the outbox, and the slab
+// stays nobody's, so that a thread that goes to sleep after a few frees keeps no memory from those who free the rest.
 bool FreeUnowned(Heap& heap, Slab& slab, Block* block) {
   // A block that a push has sent cannot be the program's: whatever moment the look is of, it is a second free.
   const RemoteState state = slab.PeekRemote();
@@ -61,9 +60,10 @@ bool FreeUnowned(Heap& heap, Slab& slab, Block* block) {
     ReportFault(Fault::kDoubleFree, "free", block, "it was freed last");
     return true;
   }
-  if (LooksFull(slab) && slab.given_up_by.load(std::memory_order_relaxed) != heap.who.id &&  // a hint
-      !WantsBlocks(heap, slab.size_class())) {
-    return false;
+  const HeapId given_up_by = slab.given_up_by.load(std::memory_order_relaxed);  // a hint
+  if (given_up_by != heap.who.id && !WantsBlocks(heap, slab.size_class())) {
+    if (LooksFull(slab)) return false;
+    if (given_up_by != kNoHeap && heap.bound(slab.size_class()) == nullptr) return false;
   }
   std::optional<OwnedSlab> owned = OwnedSlab::Claim(slab, heap.who);
   if (!owned) return false;
