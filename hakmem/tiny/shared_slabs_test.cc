@@ -300,6 +300,24 @@ TEST_F(SharedSlabsTest, AHeapThatAllocatesKeepsTheRest) {
   me.Free(bound.out);
 }
 
+// Else one block in the heap's list would keep each of many slabs that threads have left.
+TEST_F(SharedSlabsTest, AHeapThatHasBlocksLeavesTheRestToOthers) {
+  TestHeap me;
+  FullSlab bound = MakeFull(me, kClass);
+  Bind(*me, me.Own(*bound.slab));
+  FullSlab kept = Leave(kClass, true);
+  FullSlab left = Leave(kClass, true);
+  me.Free(kept.TakeOut());
+  EXPECT_EQ(kept.slab->owner(), me->who.id);
+  me.Free(left.TakeOut());
+  EXPECT_EQ(left.slab->owner(), kNoHeap);
+  EXPECT_EQ(me->free(kClass).head, nullptr);
+  me.Free(left.out);
+  EXPECT_EQ(left.slab->owner(), kRetired);
+  me.Free(kept.out);
+  me.Free(bound.out);
+}
+
 // A block waits in the outbox while its slab becomes the heap's own: it comes home by way of the heap's own inbox.
 TEST_F(SharedSlabsTest, ATrimFindsWhatTheOutboxHasSentToTheHeapItself) {
   FullSlab full = Leave(kClass, false);
