@@ -194,8 +194,10 @@ void* Resized(void* p, size_t size) {
   return p;
 }
 
-// `caller` is what the debug ring notes, nullptr while nobody wants to see the program's calls.
-void* Resize(void* p, size_t size, const void* caller) {
+// `caller` is what the debug ring notes, nullptr while nobody wants to see the program's calls. `*copied` tells whether
+// the block was copied to a new one, which the ring has noted then.
+void* Resize(void* p, size_t size, const void* caller, bool* copied) {
+  *copied = false;
   Region* region = LiveRegion("realloc", p);
   if (HAK_UNLIKELY(region == nullptr)) return NoMemory();
   const size_t have = SizeIn(region, p);
@@ -203,7 +205,7 @@ void* Resize(void* p, size_t size, const void* caller) {
     if (!guard::CheckGuard("realloc", *region, p)) return NoMemory();
   }
   if (region->kind.load(std::memory_order_relaxed) == Region::Kind::kHuge) {  // the caller's own block
-    if (size > kMaxClassed || size >= have / 2) {
+    if (size > kMaxClassed || (huge::HasRoom(region) && size >= kLeastWithRoom && size >= have / 2)) {
       if (void* moved = huge::Resize(p, region, guard::Padded(size)); moved != nullptr) return Resized(moved, size);
       if (size <= have) return Resized(p, size);
     }
@@ -212,6 +214,7 @@ void* Resize(void* p, size_t size, const void* caller) {
   }
   const int saved = errno;
   const size_t copy = size < have ? size : have;
+  *copied = true;
   void* moved = caller == nullptr ? Move(p, size, copy) : MoveWatched(p, size, copy, caller);
   if (HAK_UNLIKELY(moved == nullptr) && size <= have) {
     // Programs do not expect a block that shrinks to fail.
@@ -226,9 +229,10 @@ HAK_NOINLINE void* ReallocWatched(void* p, size_t size, const void* caller) {
   const Slab* slab = address_map::SlabOf(p);
   if (ring::On() && slab != nullptr && slab->IsBlockStart(p) && !tiny::CheckLive("realloc", *slab, p))
     return NoMemory();
-  void* to = Resize(p, size, caller);
-  // All else was noted as a malloc and a free.
-  if (ring::On() && to != nullptr && (to == p || slab == nullptr)) block_events::WriteResized(p, to, size, caller);
+  bool copied;
+  void* to = Resize(p, size, caller, &copied);
+  // What was copied was noted as a malloc and a free.
+  if (ring::On() && to != nullptr && (to == p || !copied)) block_events::WriteResized(p, to, size, caller);
   if (trace::On()) trace::Reallocated(p, to, size, began);
   return to;
 }
@@ -237,7 +241,8 @@ HAK_NOINLINE void* ReallocWatched(void* p, size_t size, const void* caller) {
 
 HAK_NOINLINE void* ReallocSlow(void* p, size_t size) {
   if (block_events::Wanted()) return ReallocWatched(p, size, HAK_CALLER());
-  return Resize(p, size, nullptr);
+  bool copied;
+  return Resize(p, size, nullptr, &copied);
 }
 
 namespace {

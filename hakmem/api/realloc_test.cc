@@ -90,17 +90,34 @@ TEST(Realloc, ABlockThatHasGrownLongStaysInPlace) {
       EXPECT_LT(hak_usable_size(grown), size + 4096);
     }
     EXPECT_TRUE(HoldsSamples(grown, from, from, 3));
-    // It shrinks in place to the half, as blocks do, and is copied beyond.
-    EXPECT_EQ(hak_realloc(grown, 1100 << 10), grown);
-    EXPECT_EQ(hak_realloc(grown, 600 << 10), grown);
-    p = hak_realloc(grown, 100);
-    EXPECT_NE(p, grown);
-    hak_free(p);
+    hak_free(grown);
   }
+}
+
+TEST(Realloc, ABlockThatHasGrownShrinksInPlaceToTheHalf) {
+  if constexpr (kGuardBuild) return;  // as above
+  void* const grown = hak_realloc(hak_malloc(1000), 500 << 10);
+  EXPECT_EQ(hak_realloc(grown, 260 << 10), grown);
+  void* const copied = hak_realloc(grown, 100 << 10);
+  EXPECT_NE(copied, grown);
+  hak_free(copied);
+}
+
+// Each step is to the half only, but none of them may keep a huge block's memory for a small one.
+TEST(Realloc, BlocksThatShrinkStepByStepKeepLittle) {
+  const uint64_t before = huge::GetStatistics().blocks;
+  std::vector<void*> blocks;
+  for (int i = 0; i < 20; ++i) blocks.push_back(hak_malloc(2 * kMiB));
+  for (size_t size = kMiB; size >= 8192; size /= 2) {
+    for (void*& p : blocks) p = hak_realloc(p, size);
+  }
+  EXPECT_EQ(huge::GetStatistics().blocks, before);
+  for (void* p : blocks) hak_free(p);
 }
 
 TEST(Realloc, HugeBlocksGrowInPlaceOrByMovingPages) {
   const huge::Statistics before = huge::GetStatistics();
+  hak_trim(0);  // nothing that is resident already
   size_t size = 3 * kMiB;
   void* p = hak_malloc(size);
   FillSamples(p, size, 9);

@@ -94,6 +94,7 @@ void Zero(char* base, size_t size) {
 // Huge pages for the pieces that the block fills and for no others; of a long block also for the last one if at least half of it is used:
 // an eighth more memory at the most, and a page fault instead of hundreds.
 constexpr size_t kLongBlock = 4 * kSuperslabSize;
+constexpr size_t kSparseBlock = 16 * kSuperslabSize;
 void PreferHugePages(const HugeBlock& block, size_t size) {
   const size_t rest = size >= kLongBlock ? kSuperslabSize / 2 : 0;
   const size_t filled = (size + rest) >> kSuperslabShift;
@@ -123,8 +124,9 @@ void* Allocate(size_t size, size_t alignment, bool zero) {
     End(block, size, true);
     return nullptr;
   }
-  // A block that is to read as zero may stay empty in large parts: its pages come one by one.
-  if (!zero || size >= kLongBlock) PreferHugePages(*block, size);
+  // A block that is to read as zero may stay empty in large parts: its pages come one by one. One of middle length is
+  // rather a buffer or a matrix.
+  if (!zero || (size >= kLongBlock && size <= kSparseBlock)) PreferHugePages(*block, size);
   ExposeTo(*block, size);
   if (zero) Zero(block->base, size);
   // Relaxed: Enter publishes.
@@ -139,6 +141,7 @@ void* Allocate(size_t size, size_t alignment, bool zero) {
 }
 
 void* AllocateWithRoom(size_t size) {
+  if (g_options.memory_limit != 0) return nullptr;
   {
     LockHolder hold(lock);
     if (with_room == kMostWithRoom) return nullptr;
@@ -172,6 +175,10 @@ void Free(void* p, Region* region) {
   arena::Release(block->base, block->pieces);
   End(block, size, false);
   pool::Balance();
+}
+
+bool HasRoom(const Region* region) {
+  return static_cast<const HugeBlock*>(region)->has_room;  // the caller's own block
 }
 
 size_t UsableSize(const Region* region) {

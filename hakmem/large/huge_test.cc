@@ -59,6 +59,13 @@ TEST_F(HugeTest, ABlockWithRoomGrowsWhereItIsAndNeedsWhatItUses) {
   Give(p);
 }
 
+// There a superslab of addresses counts as 2 MiB.
+TEST_F(HugeTest, NoBlockHasRoomWhereMemoryIsLimited) {
+  g_options.memory_limit = 1 << 30;
+  EXPECT_EQ(AllocateWithRoom(kSlabSize), nullptr);
+  g_options.memory_limit = 0;
+}
+
 TEST_F(HugeTest, FewBlocksHaveRoom) {
   std::vector<char*> blocks;
   const auto take = [] { return static_cast<char*>(AllocateWithRoom(kSlabSize)); };

@@ -71,7 +71,9 @@ Run FindRun(size_t count, size_t alignment, uint32_t limit, bool only_dirty) HAK
   uint32_t i = kFirstSuperslab;
   while (i < limit) {
     if (step > 1) {
-      i = static_cast<uint32_t>((base_pieces + i + step - 1) / step * step - base_pieces);
+      const uintptr_t at = (base_pieces + i + step - 1) / step * step - base_pieces;
+      if (at >= limit) break;
+      i = static_cast<uint32_t>(at);
     } else {
       const uint64_t fit = (only_dirty ? dirty.Word(i) & ~taken.Word(i) : ~taken.Word(i)) >> (i % 64);
       if (fit == 0) {

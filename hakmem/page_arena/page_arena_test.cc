@@ -48,6 +48,16 @@ TEST_F(PageArenaTest, RunsAreAlignedAndApart) {
   EXPECT_EQ(GetUsage().idle, 6 * kPiece);
 }
 
+TEST_F(PageArenaTest, NoRunHasAnAlignmentBeyondTheWindow) {
+  for (int shift = 30; shift < 63; ++shift) {
+    const size_t alignment = size_t{1} << shift;
+    void* const p = Acquire(1, alignment);
+    if (p == nullptr) continue;
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(p) % alignment, 0u) << shift;
+    Discard(p, 1);
+  }
+}
+
 TEST_F(PageArenaTest, IdlePiecesComeFirstAndAreSaidToBeDirty) {
   char* const low = Take(1);
   char* const high = Take(2);

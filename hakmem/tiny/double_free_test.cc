@@ -26,6 +26,25 @@ class DoubleFreeTest : public HeapTest {
     action();
     return testing::internal::GetCapturedStderr();
   }
+  // After `freed` of its blocks were freed, some twice: at the most those are home, each once.
+  static void EndAfterRing(TestHeap& me, FullSlab& full, size_t freed) {
+    OwnedSlab owned = me.Own(*full.slab);
+    if (!owned.HasFree() && owned.HasRemote()) owned.Drain();
+    std::set<Block*> home;
+    const size_t used = owned.used();
+    while (Block* block = owned.PopOne()) ASSERT_TRUE(home.insert(block).second);
+    EXPECT_GE(home.size(), 1u);
+    EXPECT_LE(home.size(), freed);
+    EXPECT_EQ(home.size(), full.slab->geometry().capacity - used);
+    for (const Block* block : full.out) EXPECT_EQ(home.count(const_cast<Block*>(block)), 0u);
+    // All blocks, for the books.
+    Chain all;
+    for (uint32_t i = 0; i < full.slab->geometry().capacity; ++i) {
+      all.PushFront(reinterpret_cast<Block*>(full.slab->base() + i * full.slab->block_size()));
+    }
+    owned.Push(all);
+    Settle(*me, std::move(owned));
+  }
   static std::string Of(const void* p) {
     char text[80];
     snprintf(text, sizeof(text), "free(%p): block that is free already (double free)", p);
@@ -80,6 +99,52 @@ TEST_F(DoubleFreeTest, OverSeveralSlabs) {
   EXPECT_EQ(me.Own(*b.slab).used(), b.out.size());
   me.Free(a.out);
   me.Free(b.out);
+}
+
+// Not each list is looked at: what goes home unseen is still a ring, and each block goes home once.
+TEST_F(DoubleFreeTest, ARingOverSlabsThatNobodyLookedFor) {
+  for (const size_t rest : {0, 1, 5}) {
+    TestHeap me;
+    FullSlab a = MakeFull(me, kClass);
+    FullSlab b = MakeFull(me, kClass);
+    std::vector<Block*> list;
+    for (int i = 0; i < 4; ++i) list.push_back(a.TakeOut());
+    for (int i = 0; i < 3; ++i) list.push_back(b.TakeOut());
+    for (int i = 0; i < 2; ++i) list.push_back(a.TakeOut());
+    for (size_t i = 0; i + 1 < list.size(); ++i) SetNext(list[i], list[i + 1]);
+    SetNext(list.back(), list[rest]);
+    const std::string reports = Reports([&] { GiveBack(*me, list.front()); });
+    EXPECT_NE(reports.find("double free"), std::string::npos) << rest;
+    EndAfterRing(me, a, 6);
+    EndAfterRing(me, b, 3);
+  }
+}
+
+TEST_F(DoubleFreeTest, ARingInASlabThatIsNobodysAnyMore) {
+  TestHeap me;
+  FullSlab full = MakeFull(me, kClass);
+  std::vector<Block*> list = {full.TakeOut(), full.TakeOut(), full.TakeOut()};
+  for (size_t i = 0; i < list.size(); ++i) SetNext(list[i], list[(i + 1) % list.size()]);
+  ReleaseOrPlace(*me, me.Own(*full.slab));
+  ASSERT_EQ(full.slab->owner(), kNoHeap);
+  const std::string reports = Reports([&] { GiveBack(*me, list.front()); });
+  EXPECT_NE(reports.find("double free"), std::string::npos);
+  FlushOutbox(*me);
+  EndAfterRing(me, full, 3);
+}
+
+// The reports stop, and so does the walk.
+TEST_F(DoubleFreeTest, ARingOfWhatAreNoBlocks) {
+  TestHeap me;
+  FullSlab full = MakeFull(me, kClass);
+  Block* const x = full.out[0];
+  Block* const y = full.out[1];
+  const auto inside = [](Block* block) { return reinterpret_cast<Block*>(reinterpret_cast<char*>(block) + 16); };
+  SetNext(inside(x), inside(y));
+  SetNext(inside(y), inside(x));
+  const std::string reports = Reports([&] { GiveBack(*me, inside(x)); });
+  EXPECT_NE(reports.find("found when its list went back"), std::string::npos);
+  me.Free(full.out);
 }
 
 // A list that lends some of a short ring to another one of its class.

@@ -95,6 +95,9 @@ struct alignas(64) HeapRest {
   uint8_t outbox_index[kOutboxIndex];
   uint32_t outbox_used;  // entries that hold blocks, the first ones
   uint32_t outbox_next;  // the entry below has its turn to be sent; 0: the last one
+  uint64_t outbox_unowned[(kOutboxEntries + 63) / 64];  // a bit for each entry of a slab that was nobody's
+  uint32_t outbox_unowned_count;
+  uint32_t outbox_unowned_next;  // as outbox_next, among these
   size_t outbox_bytes;   // in all entries
   Slab* bound[kClasses - 1 - kSteppedClasses];
   Slab*

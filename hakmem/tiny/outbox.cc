@@ -80,12 +80,25 @@ Chain WithoutRing(const Chain& chain) {
   return HAK_LIKELY(block == chain.last && count == chain.count) ? chain : OpenRing(chain);
 }
 
+// Entries of slabs that nobody owned when they were made. Their blocks keep slabs that would else come to an end, for as
+// long as a thread sleeps: there are few of them.
+constexpr uint32_t kMostUnowned = 64;
+bool IsUnowned(const HeapRest& rest, unsigned at) { return ((rest.outbox_unowned[at / 64] >> (at % 64)) & 1) != 0; }
+void SetUnowned(HeapRest& rest, unsigned at, bool unowned) {
+  if (unowned == IsUnowned(rest, at)) return;
+  rest.outbox_unowned[at / 64] ^= uint64_t{1} << (at % 64);
+  rest.outbox_unowned_count += unowned ? 1 : UINT32_MAX;
+}
+
 HAK_NOINLINE void PushEntry(Heap& heap, unsigned at) {
   HeapRest& rest = *heap.rest;
   const OutboxEntry entry = rest.outbox[at];
   IndexFor(rest, entry.piece) = 0;
+  const unsigned last = --rest.outbox_used;
   // The last one closes the gap.
-  if (const unsigned last = --rest.outbox_used; at != last) {
+  SetUnowned(rest, at, at != last && IsUnowned(rest, last));
+  if (at != last) {
+    SetUnowned(rest, last, false);
     rest.outbox[at] = rest.outbox[last];
     IndexFor(rest, rest.outbox[at].piece) = static_cast<uint8_t>(at + 1);
   }
@@ -115,6 +128,18 @@ void PushNext(Heap& heap) {
   PushEntry(heap, --next);
 }
 
+// The same of those whose slab was nobody's; there are some.
+HAK_NOINLINE void PushNextUnowned(Heap& heap) {
+  HeapRest& rest = *heap.rest;
+  uint32_t& next = rest.outbox_unowned_next;
+  if (next > rest.outbox_used) next = rest.outbox_used;
+  do {
+    if (next == 0) next = rest.outbox_used;
+    --next;
+  } while (!IsUnowned(rest, next));
+  PushEntry(heap, next);
+}
+
 HAK_ALWAYS_INLINE void AddTo(Heap& heap, unsigned at, Block* block) {
   OutboxEntry& entry = heap.rest->outbox[at];
   heap.counters.remote_frees.Add(1);
@@ -133,6 +158,9 @@ void AddToOutbox(Heap& heap, Slab& slab, Block* block) {
   if (index != 0 && rest.outbox[index - 1].slab != &slab) PushEntry(heap, index - 1u);
   if (index == 0) {
     if (rest.outbox_used == HeapRest::kOutboxEntries) PushNext(heap);
+    const bool unowned = slab.owner() == kNoHeap;  // a look
+    if (unowned && rest.outbox_unowned_count == kMostUnowned) PushNextUnowned(heap);
+    SetUnowned(rest, rest.outbox_used, unowned);
     rest.outbox[rest.outbox_used++] = {&slab, {}, piece, static_cast<uint8_t>(slab.size_class()), MostOf(slab)};
     index = static_cast<uint8_t>(rest.outbox_used);
   }

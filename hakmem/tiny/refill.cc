@@ -424,6 +424,7 @@ void GiveBack(Heap& heap, Block* first) {
   uintptr_t pieces[kRuns];  // of the runs
   Run runs[kRuns];
   uint64_t used = 0;  // a bit for each run; what is not used is not set up
+  uintptr_t refused = 0;
   const auto give_back = [&heap](const Run& run) {
     if (run.count != 0) GiveBackRun(heap, *run.slab, {run.first, run.last, run.count});
   };
@@ -445,6 +446,8 @@ void GiveBack(Heap& heap, Block* first) {
     };
     if (HAK_UNLIKELY(!is_block(first))) {
       ReportFault(Fault::kInteriorPointer, "free", first, "found when its list went back to the slab");
+      // No list has more of them, unless they are a ring.
+      if (++refused > kMaxListLength) break;
       first = NextOf(first);
       continue;
     }
@@ -457,6 +460,14 @@ void GiveBack(Heap& heap, Block* first) {
       last = next;
       next = NextOf(last);
       ++count;
+    }
+    if (HAK_UNLIKELY(last == run.last)) {
+      // Back at where the run ends, as its last block links to nothing: at the end of a ring, freed twice.
+      ReportFault(Fault::kDoubleFree, "free", last, "found when its list went back to the slab");
+      run.count = 1;
+      for (const Block* block = run.first; block != run.last; block = NextOf(block)) ++run.count;
+      first = next;
+      continue;
     }
     if (run.count == 0) run.last = last;
     SetNext(last, run.first);

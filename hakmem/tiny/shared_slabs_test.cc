@@ -217,6 +217,31 @@ TEST_F(SharedSlabsTest, WhoHasNoUseForTheBlocksOfAFullSlabGathersThemToTheEnd) {
   former.Free(next);
 }
 
+// A thread that goes to sleep keeps few slabs of nobody from their end.
+TEST_F(SharedSlabsTest, FewSlabsOfNobodyWaitForAHeap) {
+  constexpr size_t kSlabs = 100;
+  constexpr size_t kMost = 64;
+  TestHeap former;
+  TestHeap stranger;
+  std::vector<FullSlab> slabs;
+  FullSlab owned = MakeFull(former, kSmall);
+  stranger.Free(owned.TakeOut());
+  for (size_t i = 0; i < kSlabs; ++i) {
+    slabs.push_back(MakeFull(former, kSmall));
+    ReleaseOrPlace(*former, former.Own(*slabs.back().slab));
+    stranger.Free(slabs.back().TakeOut());
+  }
+  EXPECT_EQ(stranger->rest->outbox_used, kMost + 1) << "the owned one's, which wakes its owner, is not counted";
+  size_t waiting = 0;
+  for (const FullSlab& slab : slabs) waiting += WaitsInOutbox(*stranger, *slab.slab);
+  EXPECT_EQ(waiting, kMost);
+  EXPECT_TRUE(WaitsInOutbox(*stranger, *slabs.back().slab));
+  FlushOutbox(*stranger);
+  EXPECT_EQ(stranger->rest->outbox_unowned_count, 0u);
+  for (FullSlab& slab : slabs) former.Free(slab.out);
+  former.Free(owned.out);
+}
+
 // The last block that is out is sent at once, with those that wait.
 TEST_F(SharedSlabsTest, TheLastBlockOfAFullSlabIsSentWithTheOthers) {
   TestHeap former;
