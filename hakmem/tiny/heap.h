@@ -123,7 +123,6 @@ struct alignas(64) Heap {
   BasicHeapStateWord<> state;
   bool busy;            // inside a slow path: a child forked now must not use this heap
   uint8_t exit_rounds;  // how often the thread's destructor put itself off
-  uint8_t young;        // so many more blocks come from few classes, whatever their size
   uint32_t refills_since_balance;
   uint64_t grown[(kClasses + 63) / 64];  // a bit for each class that has asked for a slab while it had one
   BasicInbox<Slab> inbox;

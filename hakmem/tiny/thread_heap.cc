@@ -63,12 +63,8 @@ void Empty(Heap& heap) {
   for (uint64_t& word : heap.grown) word = 0;
 }
 
-// How many small blocks, from classes of which the heap has none, make a heap one that has use for all classes.
-constexpr uint8_t kYoung = 64;
-
 void StartDriving(Heap& heap) {
   heap.exit_rounds = 0;
-  heap.young = kYoung;
   // The wide classes' lists are set up when a block is first freed to them: their page may stay untouched.
   for (unsigned c = 0; c <= kSteppedClasses; ++c) {
     // Blocks that an earlier driver left (in a process that has forked) are counted as none: the list gets longer once.

@@ -4,7 +4,6 @@
 
 #include <pthread.h>
 
-#include <set>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -57,42 +56,6 @@ TEST_F(ThreadHeapTest, AThreadHasAHeapFromItsFirstAllocationToItsEnd) {
   test::RunInThread([&] {
     FreeHere(AllocateHere(5));
     EXPECT_EQ(tls_heap, first) << "heaps outlive threads";
-  });
-}
-
-// A thread with few blocks of many sizes needs no page for each of them.
-TEST_F(ThreadHeapTest, AYoungHeapServesAllSmallSizesFromFewSlabs) {
-  for (int driver = 0; driver < 2; ++driver) {
-    test::RunInThread([&] {
-      std::vector<Block*> blocks;
-      std::set<Slab*> slabs;
-      for (unsigned list = 1; list <= kSteppedClasses; ++list) {
-        blocks.push_back(AllocateHere(list));
-        Slab* slab = address_map::SlabOf(blocks.back());
-        EXPECT_GE(slab->block_size(), list * 16);
-        // free_sized takes a block of up to twice the size for one that fits.
-        EXPECT_LT(slab->block_size(), 2 * list * 16);
-        slabs.insert(slab);
-      }
-      EXPECT_EQ(slabs.size(), 7u);
-      while (tls_heap->young != 0) blocks.push_back(AllocateHere(5));
-      for (const unsigned list : {5, 17, 61}) {
-        blocks.push_back(AllocateHere(list));
-        EXPECT_EQ(address_map::SlabOf(blocks.back())->size_class(), ClassOfList(list));
-      }
-      for (Block* block : blocks) FreeHere(block);
-    });
-  }
-}
-
-// A size that a thread uses again and again gets its own class by and by.
-TEST_F(ThreadHeapTest, AYoungHeapGrowsUp) {
-  test::RunInThread([&] {
-    std::vector<Block*> blocks;
-    for (int i = 0; i < 100; ++i) blocks.push_back(AllocateHere(5));
-    EXPECT_EQ(address_map::SlabOf(blocks.front())->block_size(), 128u);
-    EXPECT_EQ(address_map::SlabOf(blocks.back())->block_size(), 80u);
-    for (Block* block : blocks) FreeHere(block);
   });
 }
 

@@ -15,23 +15,12 @@
 namespace hakmem::tiny {
 namespace {
 
-// The class whose blocks serve a list of the 16-byte steps while the heap is young: powers of two, so that a thread with
-// a dozen small blocks of as many sizes needs a few slabs, and not a page for each size.
-unsigned YoungClassOf(unsigned list) { return list <= 1 ? 1 : 1u << (32 - __builtin_clz(list - 1)); }
-static_assert(IsClass(1) && IsClass(2) && IsClass(4) && IsClass(8) && IsClass(16) && IsClass(32) && IsClass(64));
-
 HAK_NOINLINE void* AllocateSlow(unsigned list, bool* clean) {
   HeapScope scope;
   if (HAK_UNLIKELY(scope.heap() == nullptr)) return nullptr;
-  Heap& heap = *scope.heap();
   const unsigned size_class = ClassOfList(list);
-  if (HAK_UNLIKELY(heap.young != 0) && list <= kSteppedClasses && heap.bound(size_class) == nullptr) {
-    --heap.young;
-    // One block, and none for the list: the next one that asks is probably of another size.
-    return Refill(heap, YoungClassOf(list), clean);
-  }
-  Block* block = Refill(heap, size_class, clean);
-  Refilled(heap, list, size_class);
+  Block* block = Refill(*scope.heap(), size_class, clean);
+  Refilled(*scope.heap(), list, size_class);
   return block;
 }
 
