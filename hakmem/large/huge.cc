@@ -91,8 +91,8 @@ void Zero(char* base, size_t size) {
   }
 }
 
-// Huge pages for the pieces that the block fills and for no others; of a long block also for the last one if at least half of it is used:
-// an eighth more memory at the most, and a page fault instead of hundreds.
+// Huge pages for the pieces that the block fills and for no others; of a long block also for the last one if at least
+// half of it is used: an eighth more memory at the most, and a page fault instead of hundreds.
 constexpr size_t kLongBlock = 4 * kSuperslabSize;
 constexpr size_t kSparseBlock = 16 * kSuperslabSize;
 void PreferHugePages(const HugeBlock& block, size_t size) {

@@ -22,9 +22,9 @@ struct HugeBlock : Region {
 // without memory.
 [[nodiscard]] void* Allocate(size_t size, size_t alignment, bool zero);
 
-// The same for a block of at most half a superslab that is likely to grow: it can up to a superslab where it is, and needs
-// no more memory than it uses. nullptr also when there are many such blocks, or memory is limited: addresses count as
-// memory there.
+// The same for a block of at most half a superslab that is likely to grow: it can up to a superslab where it is, and
+// needs no more memory than it uses. nullptr also when there are many such blocks, or memory is limited: addresses
+// count as memory there.
 [[nodiscard]] void* AllocateWithRoom(size_t size);
 
 // Whether the block has room, so that it need not be copied to become a little shorter than a huge block is.

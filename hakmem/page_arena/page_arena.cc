@@ -42,8 +42,8 @@ class LockedSet : public PieceSet {
 // Changed by who holds the piece.
 class HeldSet : public PieceSet {
  public:
-  void Add(uint32_t i) { words_[i / 64].fetch_or(Bit(i), std::memory_order_relaxed); }         // see PieceSet
-  void Remove(uint32_t i) { words_[i / 64].fetch_and(~Bit(i), std::memory_order_relaxed); }    // ditto
+  void Add(uint32_t i) { words_[i / 64].fetch_or(Bit(i), std::memory_order_relaxed); }       // see PieceSet
+  void Remove(uint32_t i) { words_[i / 64].fetch_and(~Bit(i), std::memory_order_relaxed); }  // ditto
 };
 
 constinit LockedSet taken;

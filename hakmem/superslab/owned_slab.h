@@ -92,9 +92,9 @@ class [[nodiscard]] OwnedSlab {
     return block;
   }
 
-  // Makes blocks that were never handed out: up to `pages` pages of them, but not more than `most` (1 at least), and one
-  // at least while there are any. What else has to be made with them goes on the slab's own list. `*clean` tells that
-  // they read as zero but for their links.
+  // Makes blocks that were never handed out: up to `pages` pages of them, but not more than `most` (1 at least), and
+  // one at least while there are any. What else has to be made with them goes on the slab's own list. `*clean` tells
+  // that they read as zero but for their links.
   [[nodiscard]] Chain Carve(uint32_t most, bool* clean, unsigned pages = 1);
   // How many blocks were made.
   uint32_t carved() const { return slab_->carved_; }

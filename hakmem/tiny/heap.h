@@ -93,12 +93,12 @@ struct alignas(64) HeapRest {
   Slab* full;  // own slabs without free blocks, linked both ways
   // Where in the outbox a slab's entry is, by the slab's address, plus one; 0: it has none.
   uint8_t outbox_index[kOutboxIndex];
-  uint32_t outbox_used;  // entries that hold blocks, the first ones
-  uint32_t outbox_next;  // the entry below has its turn to be sent; 0: the last one
+  uint32_t outbox_used;                                 // entries that hold blocks, the first ones
+  uint32_t outbox_next;                                 // the entry below has its turn to be sent; 0: the last one
   uint64_t outbox_unowned[(kOutboxEntries + 63) / 64];  // a bit for each entry of a slab that was nobody's
   uint32_t outbox_unowned_count;
   uint32_t outbox_unowned_next;  // as outbox_next, among these
-  size_t outbox_bytes;   // in all entries
+  size_t outbox_bytes;           // in all entries
   Slab* bound[kClasses - 1 - kSteppedClasses];
   Slab*
       uncarved[kClasses];  // own slabs without free blocks, but with memory that was never handed out, linked both ways

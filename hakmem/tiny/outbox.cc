@@ -80,8 +80,8 @@ Chain WithoutRing(const Chain& chain) {
   return HAK_LIKELY(block == chain.last && count == chain.count) ? chain : OpenRing(chain);
 }
 
-// Entries of slabs that nobody owned when they were made. Their blocks keep slabs that would else come to an end, for as
-// long as a thread sleeps: there are few of them.
+// Entries of slabs that nobody owned when they were made. Their blocks keep slabs that would else come to an end, for
+// as long as a thread sleeps: there are few of them.
 constexpr uint32_t kMostUnowned = 64;
 bool IsUnowned(const HeapRest& rest, unsigned at) { return ((rest.outbox_unowned[at / 64] >> (at % 64)) & 1) != 0; }
 void SetUnowned(HeapRest& rest, unsigned at, bool unowned) {

@@ -368,7 +368,7 @@ TEST_F(SharedSlabsTest, ADoubleFreeOfTheRestIsReported) {
   EXPECT_EQ(full.slab->owner(), kNoHeap);
   {
     FlushOutbox(*me);
-  OwnedSlab owned = me.Own(*full.slab);
+    OwnedSlab owned = me.Own(*full.slab);
     EXPECT_EQ(owned.used(), full.out.size()) << "home once";
     Place(*me, owned);
   }
