@@ -205,7 +205,7 @@ void* Resize(void* p, size_t size, const void* caller, bool* copied) {
     if (!guard::CheckGuard("realloc", *region, p)) return NoMemory();
   }
   if (region->kind.load(std::memory_order_relaxed) == Region::Kind::kHuge) {  // the caller's own block
-    if (size > kMaxClassed || (huge::HasRoom(region) && size >= kLeastWithRoom && size >= have / 2)) {
+    if (size > kMaxClassed || (huge::HasRoom(region) && size >= kLeastWithRoom / 2 && size >= have / 2)) {
       if (void* moved = huge::Resize(p, region, guard::Padded(size)); moved != nullptr) return Resized(moved, size);
       if (size <= have) return Resized(p, size);
     }

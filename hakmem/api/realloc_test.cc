@@ -98,7 +98,10 @@ TEST(Realloc, ABlockThatHasGrownShrinksInPlaceToTheHalf) {
   if constexpr (kGuardBuild) return;  // as above
   void* const grown = hak_realloc(hak_malloc(1000), 500 << 10);
   EXPECT_EQ(hak_realloc(grown, 260 << 10), grown);
-  void* const copied = hak_realloc(grown, 100 << 10);
+  EXPECT_EQ(hak_realloc(grown, 140 << 10), grown);
+  EXPECT_EQ(hak_realloc(grown, 71 << 10), grown);
+  EXPECT_EQ(hak_realloc(grown, 63 << 10), grown) << "back and forth where it got its room";
+  void* const copied = hak_realloc(grown, 31 << 10);
   EXPECT_NE(copied, grown);
   hak_free(copied);
 }

@@ -242,6 +242,25 @@ TEST_F(SharedSlabsTest, FewSlabsOfNobodyWaitForAHeap) {
   former.Free(owned.out);
 }
 
+// Also the heap that gave a slab up gathers its blocks once others have freed some, rather than to claim it each time.
+TEST_F(SharedSlabsTest, WhoGaveASlabUpGathersWhatOthersHaveBegunToFree) {
+  TestHeap former;
+  TestHeap stranger;
+  std::vector<Block*> next;
+  FullSlab full = UseUpAndGoOn(former, kSmall, &next);
+  former.Free(next.back());  // it has a free block of the class
+  next.pop_back();
+  stranger.Free(full.TakeOut());
+  FlushOutbox(*stranger);
+  ASSERT_EQ(full.slab->owner(), kNoHeap);
+  const uint64_t adopted = former->counters.adopted.value();
+  for (int i = 0; i < 40; ++i) former.Free(full.TakeOut());
+  EXPECT_LE(former->counters.adopted.value(), adopted + 5) << "eight blocks at a time";
+  former.Free(full.out);
+  FlushOutbox(*former);
+  EXPECT_EQ(full.slab->owner(), kRetired);
+}
+
 // The last block that is out is sent at once, with those that wait.
 TEST_F(SharedSlabsTest, TheLastBlockOfAFullSlabIsSentWithTheOthers) {
   TestHeap former;

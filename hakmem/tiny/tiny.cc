@@ -43,9 +43,16 @@ void FreeOwn(Heap& heap, Slab& slab, Block* block) {
   __atomic_store_n(&list.filled, list.filled + 1, __ATOMIC_RELAXED);  // read by others, to whom it says: not yours
 }
 
+// Whether all blocks of a slab that nobody owns seem to be out: a look.
+bool LooksFull(const Slab& slab) {
+  const Slab::Look look = slab.LookFromOutside();
+  return look.free_count == 0 && look.carved == slab.geometry().capacity && slab.PeekRemote().count == 0;
+}
+
 // A block of a slab that nobody owns. False, and nothing done, when somebody else claims the slab first, or when this
-// heap neither gave it up nor has use for its blocks: they are gathered in the outbox, and the slab stays nobody's, so
-// that a thread that goes to sleep after a few frees keeps no memory from those who free the rest.
+// heap has no use for its blocks and did not give it up as full as it is now: they are gathered in the outbox, and the
+// slab stays nobody's, so that a thread that goes to sleep after a few frees keeps no memory from those who free the
+// rest.
 bool FreeUnowned(Heap& heap, Slab& slab, Block* block) {
   // A block that a push has sent cannot be the program's: whatever moment the look is of, it is a second free.
   const RemoteState state = slab.PeekRemote();
@@ -55,7 +62,7 @@ bool FreeUnowned(Heap& heap, Slab& slab, Block* block) {
     return true;
   }
   const HeapId given_up_by = slab.given_up_by.load(std::memory_order_relaxed);  // a hint
-  if (given_up_by != heap.who.id && !WantsBlocks(heap, slab.size_class())) return false;
+  if (!WantsBlocks(heap, slab.size_class()) && (given_up_by != heap.who.id || !LooksFull(slab))) return false;
   std::optional<OwnedSlab> owned = OwnedSlab::Claim(slab, heap.who);
   if (!owned) return false;
   // A heap that never refills looks here, or slabs into which others free would pile up in its inbox.
