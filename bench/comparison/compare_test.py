@@ -4,7 +4,9 @@ import contextlib
 import csv
 import html.parser
 import io
+import mmap
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -261,6 +263,19 @@ class Clock:
 
     def __call__(self):
         return self.now
+
+
+class WarmMemoryTest(unittest.TestCase):
+    def test_it_is_used_and_given_back(self):
+        def resident():
+            with open("/proc/self/statm") as file:
+                return int(file.read().split()[1]) * mmap.PAGESIZE
+
+        before = resident()
+        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        runner.warm_memory(64 << 20)
+        self.assertGreaterEqual(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults, 32)
+        self.assertLess(resident() - before, 8 << 20)
 
 
 class FakeRunner:

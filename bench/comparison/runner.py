@@ -45,7 +45,7 @@ def warm_memory(size):
     that ten times what a page costs otherwise. An allocator that gives memory back would pay in its next run for what
     others keep to the end.
     """
-    size = min(size, os.sysconf("SC_AVPHYS_PAGES") * mmap.PAGESIZE // 4)
+    size = max(min(size, os.sysconf("SC_AVPHYS_PAGES") * mmap.PAGESIZE // 4), mmap.PAGESIZE)
     with mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
         try:
             memory.madvise(mmap.MADV_HUGEPAGE)
@@ -98,9 +98,9 @@ class Runner:
 
     def run(self, load, allocator):
         """One run, or why there is none: whatever goes wrong with it is no reason to lose the others."""
-        warm_memory((1 if self.quick else 2) << (30 if load.warm else 27))
-        start = time.monotonic()
         try:
+            warm_memory((1 if self.quick else 2) << (30 if load.warm else 27))
+            start = time.monotonic()
             run = self._run_real(load, allocator) if load.program == "real" else self._run_own(load, allocator)
             run.figures["run_seconds"] = time.monotonic() - start
             return run

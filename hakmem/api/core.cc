@@ -120,16 +120,17 @@ void FreeOrDelay(void* p) {
   }
 }
 
-// A block that grows to so many bytes or more gets room, so that it need not be copied each time. (Not in guard builds,
-// which want a guard behind each block.)
+// A block with room, so that it need not be copied each time, for one that grows from `copy` bytes to a size from here
+// to kMaxClassed. nullptr when there is none. (Nor in guard builds, which want a guard behind each block.)
 constexpr size_t kLeastWithRoom = kSlabSize;
-bool GetsRoom(size_t size, size_t copy) {
-  return !kGuardBuild && size > copy && size >= kLeastWithRoom && size <= kMaxClassed;
+void* AllocateGrown(size_t size, size_t copy) {
+  if (kGuardBuild || size <= copy || size < kLeastWithRoom || size > kMaxClassed) return nullptr;
+  return huge::AllocateWithRoom(size);
 }
 
 // Moves a block to a new one of `size` bytes, of which `copy` are kept.
 void* Move(void* p, size_t size, size_t copy) {
-  void* to = GetsRoom(size, copy) ? huge::AllocateWithRoom(size) : nullptr;
+  void* to = AllocateGrown(size, copy);
   if (to == nullptr) to = Malloc(size);
   if (to == nullptr) return nullptr;
   memcpy(to, p, copy);
@@ -140,7 +141,7 @@ void* Move(void* p, size_t size, size_t copy) {
 // The same while somebody wants to see the program's calls. To the debug ring it is a malloc and a free by `caller`, to
 // the recorder a part of the realloc.
 HAK_COLD void* MoveWatched(void* p, size_t size, size_t copy, const void* caller) {
-  void* to = GetsRoom(size, copy) ? huge::AllocateWithRoom(size) : nullptr;
+  void* to = AllocateGrown(size, copy);
   if (to == nullptr) to = Allocate(size, false);
   if (ring::On()) block_events::WriteAllocated(to, size, caller);
   if (to == nullptr) return nullptr;

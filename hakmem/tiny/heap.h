@@ -72,7 +72,8 @@ struct OutboxEntry {
   // Of the slab, as it is while a block of it waits here: the slab's own words are the owner's cache line.
   uintptr_t piece = 0;  // its base, in units of 64 KiB; 0: no slab
   uint8_t size_class = 0;
-  uint8_t most = 0;  // blocks: with so many the chain is sent
+  uint8_t most = 0;      // blocks: with so many the chain is sent
+  bool unowned = false;  // the slab was nobody's when the entry was made
 };
 
 // Lists beyond the 16-byte steps: classes kSteppedClasses + 1 to kMaxListedClass.
@@ -93,10 +94,9 @@ struct alignas(64) HeapRest {
   Slab* full;  // own slabs without free blocks, linked both ways
   // Where in the outbox a slab's entry is, by the slab's address, plus one; 0: it has none.
   uint8_t outbox_index[kOutboxIndex];
-  uint32_t outbox_used;                                 // entries that hold blocks, the first ones
-  uint32_t outbox_next;                                 // the entry below has its turn to be sent; 0: the last one
-  uint64_t outbox_unowned[(kOutboxEntries + 63) / 64];  // a bit for each entry of a slab that was nobody's
-  uint32_t outbox_unowned_count;
+  uint32_t outbox_used;          // entries that hold blocks, the first ones
+  uint32_t outbox_next;          // the entry below has its turn to be sent; 0: the last one
+  uint32_t outbox_unowned;       // entries whose slab was nobody's when they were made
   uint32_t outbox_unowned_next;  // as outbox_next, among these
   size_t outbox_bytes;           // in all entries
   Slab* bound[kClasses - 1 - kSteppedClasses];

@@ -20,6 +20,10 @@ constexpr size_t kMostBytesInAll = size_t{128} << 10;
 constexpr uint32_t kRefillsToFlush = 32;
 static_assert(HeapRest::kOutboxEntries <= UINT8_MAX);  // the index holds an entry's number plus one
 
+// Entries of slabs that nobody owned when they were made. Their blocks keep slabs that would else come to an end, for
+// as long as a thread sleeps: there are few of them.
+constexpr uint32_t kMostUnowned = 64;
+
 constexpr std::array<uint8_t, kClasses> kMostByClass = [] {
   std::array<uint8_t, kClasses> table{};
   for (unsigned c = 1; c < kClasses; ++c) {
@@ -80,28 +84,16 @@ Chain WithoutRing(const Chain& chain) {
   return HAK_LIKELY(block == chain.last && count == chain.count) ? chain : OpenRing(chain);
 }
 
-// Entries of slabs that nobody owned when they were made. Their blocks keep slabs that would else come to an end, for
-// as long as a thread sleeps: there are few of them.
-constexpr uint32_t kMostUnowned = 64;
-bool IsUnowned(const HeapRest& rest, unsigned at) { return ((rest.outbox_unowned[at / 64] >> (at % 64)) & 1) != 0; }
-void SetUnowned(HeapRest& rest, unsigned at, bool unowned) {
-  if (unowned == IsUnowned(rest, at)) return;
-  rest.outbox_unowned[at / 64] ^= uint64_t{1} << (at % 64);
-  rest.outbox_unowned_count += unowned ? 1 : UINT32_MAX;
-}
-
 HAK_NOINLINE void PushEntry(Heap& heap, unsigned at) {
   HeapRest& rest = *heap.rest;
   const OutboxEntry entry = rest.outbox[at];
   IndexFor(rest, entry.piece) = 0;
-  const unsigned last = --rest.outbox_used;
   // The last one closes the gap.
-  SetUnowned(rest, at, at != last && IsUnowned(rest, last));
-  if (at != last) {
-    SetUnowned(rest, last, false);
+  if (const unsigned last = --rest.outbox_used; at != last) {
     rest.outbox[at] = rest.outbox[last];
     IndexFor(rest, rest.outbox[at].piece) = static_cast<uint8_t>(at + 1);
   }
+  if (entry.unowned) --rest.outbox_unowned;
   // As it was added: after a double free the slab may have another class by now.
   rest.outbox_bytes -= entry.chain.count * kSizeClasses[entry.size_class].block_size;
   heap.counters.remote_pushes.Add(1);
@@ -136,7 +128,7 @@ HAK_NOINLINE void PushNextUnowned(Heap& heap) {
   do {
     if (next == 0) next = rest.outbox_used;
     --next;
-  } while (!IsUnowned(rest, next));
+  } while (!rest.outbox[next].unowned);
   PushEntry(heap, next);
 }
 
@@ -159,9 +151,10 @@ void AddToOutbox(Heap& heap, Slab& slab, Block* block) {
   if (index == 0) {
     if (rest.outbox_used == HeapRest::kOutboxEntries) PushNext(heap);
     const bool unowned = slab.owner() == kNoHeap;  // a look
-    if (unowned && rest.outbox_unowned_count == kMostUnowned) PushNextUnowned(heap);
-    SetUnowned(rest, rest.outbox_used, unowned);
-    rest.outbox[rest.outbox_used++] = {&slab, {}, piece, static_cast<uint8_t>(slab.size_class()), MostOf(slab)};
+    if (unowned && rest.outbox_unowned == kMostUnowned) PushNextUnowned(heap);
+    if (unowned) ++rest.outbox_unowned;
+    rest.outbox[rest.outbox_used++] = {&slab,        {},     piece, static_cast<uint8_t>(slab.size_class()),
+                                       MostOf(slab), unowned};
     index = static_cast<uint8_t>(rest.outbox_used);
   }
   const unsigned at = index - 1u;

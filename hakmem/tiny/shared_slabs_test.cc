@@ -237,7 +237,7 @@ TEST_F(SharedSlabsTest, FewSlabsOfNobodyWaitForAHeap) {
   EXPECT_EQ(waiting, kMost);
   EXPECT_TRUE(WaitsInOutbox(*stranger, *slabs.back().slab));
   FlushOutbox(*stranger);
-  EXPECT_EQ(stranger->rest->outbox_unowned_count, 0u);
+  EXPECT_EQ(stranger->rest->outbox_unowned, 0u);
   for (FullSlab& slab : slabs) former.Free(slab.out);
   former.Free(owned.out);
 }
