@@ -99,6 +99,8 @@ struct alignas(64) HeapRest {
   uint32_t outbox_unowned;       // entries whose slab was nobody's when they were made
   uint32_t outbox_unowned_next;  // as outbox_next, among these
   size_t outbox_bytes;           // in all entries
+  // Of few entries the first ones, which share a page with what is above.
+  OutboxEntry outbox[kOutboxEntries];
   Slab* bound[kClasses - 1 - kSteppedClasses];
   Slab*
       uncarved[kClasses];  // own slabs without free blocks, but with memory that was never handed out, linked both ways
@@ -106,9 +108,8 @@ struct alignas(64) HeapRest {
   Slab* hot[kListedClasses];       // the slab that blocks went back to last
   Block* batches[kListedClasses];  // lists set aside; the second word of a list's first block links to the next list
   uint8_t batch_count[kListedClasses];
-  size_t batch_bytes;                  // in all lists set aside
-  size_t batch_extra;                  // what they may hold beyond the least
-  OutboxEntry outbox[kOutboxEntries];  // last: few threads need much of it
+  size_t batch_bytes;  // in all lists set aside
+  size_t batch_extra;  // what they may hold beyond the least
 };
 
 struct alignas(64) Heap {
@@ -123,6 +124,7 @@ struct alignas(64) Heap {
   BasicHeapStateWord<> state;
   bool busy;            // inside a slow path: a child forked now must not use this heap
   uint8_t exit_rounds;  // how often the thread's destructor put itself off
+  uint8_t visits_left;  // blocks that it takes out of slabs without keeping them, see refill.cc
   uint32_t refills_since_balance;
   uint64_t grown[(kClasses + 63) / 64];  // a bit for each class that has asked for a slab while it had one
   BasicInbox<Slab> inbox;

@@ -15,6 +15,7 @@ struct Chunk {
 constinit Lock lock{LockRank::kHeapPool};
 constinit std::atomic<Chunk*> chunks[(kMaxHeapId + 1) / kChunk + 1] = {};
 constinit std::atomic<HeapId> last_id{kNoHeap};
+constinit std::atomic<uint32_t> driven{0};
 // Heaps that nobody drives, the last one put back first.
 constinit Heap* pooled HAK_GUARDED_BY(lock) = nullptr;
 // Memory for heaps that were not made yet.
@@ -30,6 +31,7 @@ void Link(Heap* heap) HAK_REQUIRES(lock) {
   pooled = heap;
   heap->who.driver.Stop();
   heap->state.SetPooled();
+  driven.fetch_sub(1, std::memory_order_relaxed);  // a number, orders nothing
 }
 
 void Unlink(Heap* heap) HAK_REQUIRES(lock) {
@@ -37,6 +39,7 @@ void Unlink(Heap* heap) HAK_REQUIRES(lock) {
   if (heap->pool_next != nullptr) heap->pool_next->pool_prev = heap->pool_prev;
   heap->who.driver.Start();
   heap->state.Set(HeapState::kDriven);
+  driven.fetch_add(1, std::memory_order_relaxed);  // a number, orders nothing
 }
 
 std::atomic<Heap*>* EntryOf(HeapId id, bool make) {
@@ -109,7 +112,8 @@ Heap* Make() {
   heap->who = {id, step_tag, wide_tag};
   heap->who.driver.Start();
   heap->state.Set(HeapState::kDriven);
-  entry->store(heap, std::memory_order_release);  // publishes the heap as set up
+  driven.fetch_add(1, std::memory_order_relaxed);  // a number, orders nothing
+  entry->store(heap, std::memory_order_release);   // publishes the heap as set up
   return heap;
 }
 
@@ -125,6 +129,8 @@ Heap* Acquire() {
   }
   return Make();
 }
+
+uint32_t DrivenHeaps() { return driven.load(std::memory_order_relaxed); }  // a number, orders nothing
 
 void Release(Heap* heap) {
   LockHolder hold(lock);
@@ -173,6 +179,7 @@ void AbandonOthersInChild(Heap* survivor, void (*repair)(Heap& heap)) {
         for (unsigned list = 0; list < kListedClasses; ++list) heap.free(list).filled = 0;
         if (heap.busy) {
           heap.state.Set(HeapState::kOrphaned);
+          driven.fetch_sub(1, std::memory_order_relaxed);  // as everywhere
           return;
         }
         heap.who.driver.Start();

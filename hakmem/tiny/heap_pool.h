@@ -10,6 +10,9 @@ namespace hakmem::heap_pool {
 // A heap for the calling thread to drive; its lists are set up by StartDriving. nullptr without memory.
 [[nodiscard]] Heap* Acquire();
 
+// How many heaps threads drive now; a number that may be out of date.
+uint32_t DrivenHeaps();
+
 // Puts back a heap that the calling thread has stopped driving.
 void Release(Heap* heap);
 

@@ -189,6 +189,34 @@ bool IsForAnybody(const OwnedSlab& owned) {
          slab.geometry().capacity >= kLeastSharedBlocks && owned.IsFirstFull() && !owned.HasRemote();
 }
 
+// Whether the heap takes a block out of a slab that is nobody's without keeping the slab. Of many threads most have few
+// blocks of a class: were each to keep a slab of its own, every block would cost a page.
+constexpr size_t kCacheLine = 64;
+bool IsVisit(const Heap& heap, unsigned size_class, bool was_kept) {
+  return heap.visits_left != 0 && !was_kept && size_class <= kMaxListedClass && g_options.tiny_ss_adopt != 0;
+}
+
+// Takes a block, and gives the slab up. Of blocks never handed out as many as end at a cache line, so that what a
+// thread allocates at its start shares no line with what the next one allocates.
+Block* Visit(Heap& heap, OwnedSlab owned, bool* clean) {
+  --heap.visits_left;
+  const unsigned c = owned.slab().size_class();
+  Block* block;
+  if (owned.HasFree()) {
+    block = owned.PopOne();
+    heap.counters.blocks.Add(1);
+  } else {
+    const uint32_t size = kSizeClasses[c].block_size;
+    const uint32_t most = size % kCacheLine == 0 ? 1 : size % (kCacheLine / 2) == 0 ? 2 : 4;
+    const Chain chain = owned.Carve(most, clean);
+    block = chain.first;
+    heap.counters.blocks.Add(chain.count);
+    if (HasList(c)) heap.alloc(c) = NextOf(block);
+  }
+  ReleaseOrPlace(heap, std::move(owned));
+  return block;
+}
+
 // The one function: claim, drain, bind and take; or give up again.
 Block* TryCandidate(Heap& heap, Slab& slab, unsigned size_class, Source source, bool* clean) {
   const bool was_ours = slab.owner() == heap.who.id;
@@ -208,6 +236,7 @@ Block* TryCandidate(Heap& heap, Slab& slab, unsigned size_class, Source source, 
         ring::Note(Event::kAdopt, slab);
       }
       ring::Note(Event::kRefill, slab, nullptr, static_cast<uint64_t>(source));
+      if (IsVisit(heap, size_class, was_ours && source != Source::kPool)) return Visit(heap, std::move(*owned), clean);
       Bind(heap, *owned);
       return TakeBlocks(heap, *owned, size_class, clean);
     }
@@ -408,7 +437,11 @@ void SetAside(Heap& heap, unsigned c) {
   }
 }
 
-void GiveBack(Heap& heap, Block* first) {
+namespace {
+
+// Puts a list of blocks back, of about `kRuns` slabs at a time.
+template <size_t kRuns>
+void GiveBackAtOnce(Heap& heap, Block* first) {
   // Blocks of a list lie in many slabs, in the order of their frees: gathered by slab, most slabs are claimed and
   // settled once.
   struct Run {
@@ -420,7 +453,6 @@ void GiveBack(Heap& heap, Block* first) {
     Block* last;
     uint32_t count;
   };
-  constexpr size_t kRuns = 64;
   uintptr_t pieces[kRuns];  // of the runs
   Run runs[kRuns];
   uint64_t used = 0;  // a bit for each run; what is not used is not set up
@@ -478,6 +510,10 @@ void GiveBack(Heap& heap, Block* first) {
   for (; used != 0; used &= used - 1) give_back(runs[__builtin_ctzll(used)]);
 }
 
+}  // namespace
+
+void GiveBack(Heap& heap, Block* first) { GiveBackAtOnce<64>(heap, first); }
+
 void PushFreed(Heap& heap, OwnedSlab& owned, Block* block) {
   if (HAK_UNLIKELY(owned.first_free() == block)) {
     ReportFault(Fault::kDoubleFree, "free", block, "it was freed last");
@@ -499,7 +535,8 @@ void GiveBackTo(Heap& heap, Slab& slab, Block* block) {
 void GiveBackLists(Heap& heap) {
   const auto give_back = [&heap](Block* first) {
     OpenRing(first);
-    GiveBack(heap, first);
+    // At the end of a thread what its stack has touched stays resident (glibc keeps stacks): a small frame.
+    GiveBackAtOnce<16>(heap, first);
   };
   for (unsigned c = 1; c < kListedClasses; ++c) {
     if (Block* first = heap.alloc(c); first != nullptr) {
