@@ -41,12 +41,15 @@ class AdoptionBoard {
     Count(list, 1);
   }
 
-  // Takes an entry off the list, nullptr when there is none. Costs one load when the list is empty.
-  AdoptionNode* Take(size_t list) HAK_EXCLUDES(lock_) {
+  // Takes the first entry off the list, nullptr when there is none or `wanted(entry)` does not want it. Costs one load
+  // when the list is empty. `wanted` is asked under the lock.
+  template <class Wanted>
+  AdoptionNode* Take(size_t list, Wanted wanted) HAK_EXCLUDES(lock_) {
     if (counts_[list].load(std::memory_order_relaxed) == 0) return nullptr;  // a hint: a missed entry is found later
     LockHolder hold(lock_);
     AdoptionNode* node = heads_[list];
-    if (node != nullptr) Unlink(node);
+    if (node == nullptr || !wanted(node)) return nullptr;
+    Unlink(node);
     return node;
   }
 

@@ -112,6 +112,19 @@ struct alignas(64) HeapRest {
   size_t batch_extra;  // what they may hold beyond the least
 };
 
+class ClassSet {
+ public:
+  bool Has(unsigned c) const { return ((words_[c / 64] >> (c % 64)) & 1) != 0; }
+  void Add(unsigned c) { words_[c / 64] |= uint64_t{1} << (c % 64); }
+  void Remove(unsigned c) { words_[c / 64] &= ~(uint64_t{1} << (c % 64)); }
+  void SetAll(bool in) {
+    for (uint64_t& word : words_) word = in ? ~uint64_t{0} : 0;
+  }
+
+ private:
+  uint64_t words_[(kClasses + 63) / 64];
+};
+
 struct alignas(64) Heap {
   // What malloc and free touch. Heaps lie next to each other, so that a thread with few blocks costs half a page.
   Block* alloc_steps[kSteppedClasses + 1];
@@ -124,9 +137,9 @@ struct alignas(64) Heap {
   BasicHeapStateWord<> state;
   bool busy;            // inside a slow path: a child forked now must not use this heap
   uint8_t exit_rounds;  // how often the thread's destructor put itself off
-  uint8_t visits_left;  // blocks that it takes out of slabs without keeping them, see refill.cc
   uint32_t refills_since_balance;
-  uint64_t grown[(kClasses + 63) / 64];  // a bit for each class that has asked for a slab while it had one
+  ClassSet grown;        // classes that have asked for a slab while they had one
+  ClassSet to_visit[2];  // how often each class is still visited (see refill.cc): ones, and twos
   BasicInbox<Slab> inbox;
   pool::Cache pool_cache;
   HeapCounters counters;

@@ -31,6 +31,7 @@ void Link(Heap* heap) HAK_REQUIRES(lock) {
   pooled = heap;
   heap->who.driver.Stop();
   heap->state.SetPooled();
+  for (ClassSet& set : heap->to_visit) set.SetAll(false);
   driven.fetch_sub(1, std::memory_order_relaxed);  // a number, orders nothing
 }
 
@@ -179,7 +180,6 @@ void AbandonOthersInChild(Heap* survivor, void (*repair)(Heap& heap)) {
         for (unsigned list = 0; list < kListedClasses; ++list) heap.free(list).filled = 0;
         if (heap.busy) {
           heap.state.Set(HeapState::kOrphaned);
-          driven.fetch_sub(1, std::memory_order_relaxed);  // as everywhere
           return;
         }
         heap.who.driver.Start();
@@ -191,6 +191,7 @@ void AbandonOthersInChild(Heap* survivor, void (*repair)(Heap& heap)) {
         }
       },
       &context);
+  driven.store(survivor != nullptr ? 1 : 0, std::memory_order_relaxed);  // a child has one thread
 }
 
 Lock& PoolLock() { return lock; }

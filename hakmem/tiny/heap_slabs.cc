@@ -29,6 +29,9 @@ void Unlink(Slab*& head, Slab& slab) {
 
 bool HasFreed(const OwnedSlab& owned) { return owned.HasFree() || owned.HasRemote(); }
 
+// A look at a slab that others may own.
+bool LooksFreed(const Slab& slab) { return slab.LookFromOutside().free_count != 0 || slab.PeekRemote().count != 0; }
+
 // All blocks are home: ends the slab's life.
 void RetireOrPlace(Heap& heap, OwnedSlab& owned) {
   Slab& slab = owned.slab();
@@ -154,10 +157,17 @@ void ReleaseOrPlace(Heap& heap, OwnedSlab owned) {
   if (has_blocks) Post(slab);
 }
 
-Slab* TakeFromMailbox(unsigned size_class) { return mailboxes[size_class].Take(); }
+Slab* TakeFromMailbox(unsigned size_class, bool only_freed) {
+  if (only_freed) {
+    const Slab* slab = mailboxes[size_class].Peek();
+    if (slab == nullptr || !LooksFreed(*slab)) return nullptr;
+  }
+  return mailboxes[size_class].Take();
+}
 
-Slab* TakeFromBoard(unsigned size_class) {
-  AdoptionNode* node = board.Take(size_class);
+Slab* TakeFromBoard(unsigned size_class, bool only_freed) {
+  AdoptionNode* node = board.Take(
+      size_class, [only_freed](AdoptionNode* first) { return !only_freed || LooksFreed(*Slab::FromAdoption(first)); });
   return node == nullptr ? nullptr : Slab::FromAdoption(node);
 }
 

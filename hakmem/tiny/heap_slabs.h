@@ -53,10 +53,11 @@ void ForEachOwned(Heap& heap, Visit visit) {
   visit_list(heap.rest->full);
 }
 
-// The mailbox of a class: one slab that somebody released with blocks in it, for the next who needs some.
-Slab* TakeFromMailbox(unsigned size_class);
-// The next entry of the mmap gate's adoption board.
-Slab* TakeFromBoard(unsigned size_class);
+// The mailbox of a class: one slab that somebody released with blocks in it, for the next who needs some. With
+// `only_freed` not one that looks as if all it had was never handed out.
+Slab* TakeFromMailbox(unsigned size_class, bool only_freed);
+// The next entry of the mmap gate's adoption board, likewise.
+Slab* TakeFromBoard(unsigned size_class, bool only_freed);
 Lock& BoardLock();
 
 }  // namespace hakmem::tiny

@@ -23,6 +23,9 @@ class BasicMailbox {
     return box_.compare_exchange_strong(expected, name, std::memory_order_release, std::memory_order_relaxed);
   }
 
+  // The name in the box, which may be out of it by now: a look.
+  T* Peek() const { return box_.load(std::memory_order_relaxed); }  // as said
+
   // nullptr when the box is empty.
   T* Take() {
     if (box_.load(std::memory_order_relaxed) == nullptr) return nullptr;  // a look: the exchange decides

@@ -149,16 +149,13 @@ Block* TakeBatch(Heap& heap, unsigned c) {
   return batch;
 }
 
-// Whether the class has asked for a slab while it had one.
-bool HasGrown(const Heap& heap, unsigned c) { return ((heap.grown[c / 64] >> (c % 64)) & 1) != 0; }
-
 // Blocks that were never handed out, for the list of a class. Many heaps have few blocks of a class, and each that is
 // prepared in vain has to go home when the thread ends: a few at first, then as many as before, up to a page; two pages
 // where the class has grown and several blocks share a page.
 constexpr uint32_t kFirstCarved = 8;
 Chain CarveForList(Heap& heap, OwnedSlab& owned, bool* clean) {
   const unsigned c = owned.slab().size_class();
-  if (HasGrown(heap, c)) return owned.Carve(UINT32_MAX, clean, c <= kSteppedClasses ? 2 : 1);
+  if (heap.grown.Has(c)) return owned.Carve(UINT32_MAX, clean, c <= kSteppedClasses ? 2 : 1);
   const uint32_t before = owned.carved();
   return owned.Carve(before < kFirstCarved ? kFirstCarved : before, clean, 1);
 }
@@ -189,30 +186,44 @@ bool IsForAnybody(const OwnedSlab& owned) {
          slab.geometry().capacity >= kLeastSharedBlocks && owned.IsFirstFull() && !owned.HasRemote();
 }
 
-// Whether the heap takes a block out of a slab that is nobody's without keeping the slab. Of many threads most have few
-// blocks of a class: were each to keep a slab of its own, every block would cost a page.
+// Visits. Of many threads most have few blocks of a class: were each to keep a slab for them, every block would cost a
+// page. So the first three times blocks come out of a slab that stays nobody's: the next thread finds it in the
+// mailbox. Blocks of two threads would then lie side by side, and what a thread allocates at its start it often writes
+// for as long as it lives: a visit takes as many blocks as fill whole cache lines, of memory that was never handed out.
 constexpr size_t kCacheLine = 64;
-bool IsVisit(const Heap& heap, unsigned size_class, bool was_kept) {
-  return heap.visits_left != 0 && !was_kept && size_class <= kMaxListedClass && g_options.tiny_ss_adopt != 0;
+constexpr uint32_t BlocksOfWholeLines(size_t block_size) {
+  return block_size % kCacheLine == 0 ? 1 : block_size % (kCacheLine / 2) == 0 ? 2 : 4;
+}
+static_assert(kMinBlock * 4 == kCacheLine);
+
+// Whether the heap takes what it needs out of a slab that it has just claimed, and gives the slab up again.
+bool IsVisit(const Heap& heap, const OwnedSlab& owned) {
+  const unsigned c = owned.slab().size_class();
+  return (heap.to_visit[0].Has(c) || heap.to_visit[1].Has(c)) && HasList(c) && g_options.tiny_ss_adopt != 0 &&
+         (owned.HasUncarved() || (owned.HasFree() && BlocksOfWholeLines(kSizeClasses[c].block_size) == 1));
 }
 
-// Takes a block, and gives the slab up. Of blocks never handed out as many as end at a cache line, so that what a
-// thread allocates at its start shares no line with what the next one allocates.
 Block* Visit(Heap& heap, OwnedSlab owned, bool* clean) {
-  --heap.visits_left;
   const unsigned c = owned.slab().size_class();
+  if (heap.to_visit[0].Has(c)) {
+    heap.to_visit[0].Remove(c);
+  } else {
+    heap.to_visit[1].Remove(c);
+    heap.to_visit[0].Add(c);
+  }
+  const uint32_t at_once = BlocksOfWholeLines(kSizeClasses[c].block_size);
   Block* block;
-  if (owned.HasFree()) {
+  if (at_once == 1 && owned.HasFree()) {
     block = owned.PopOne();
     heap.counters.blocks.Add(1);
   } else {
-    const uint32_t size = kSizeClasses[c].block_size;
-    const uint32_t most = size % kCacheLine == 0 ? 1 : size % (kCacheLine / 2) == 0 ? 2 : 4;
-    const Chain chain = owned.Carve(most, clean);
+    // Two pages: they may lie across a border.
+    const Chain chain = owned.Carve(at_once - owned.carved() % at_once, clean, 2);
     block = chain.first;
+    heap.alloc(c) = NextOf(block);
     heap.counters.blocks.Add(chain.count);
-    if (HasList(c)) heap.alloc(c) = NextOf(block);
   }
+  heap.counters.refills.Add(1);
   ReleaseOrPlace(heap, std::move(owned));
   return block;
 }
@@ -236,7 +247,7 @@ Block* TryCandidate(Heap& heap, Slab& slab, unsigned size_class, Source source, 
         ring::Note(Event::kAdopt, slab);
       }
       ring::Note(Event::kRefill, slab, nullptr, static_cast<uint64_t>(source));
-      if (IsVisit(heap, size_class, was_ours && source != Source::kPool)) return Visit(heap, std::move(*owned), clean);
+      if ((!was_ours || source == Source::kPool) && IsVisit(heap, *owned)) return Visit(heap, std::move(*owned), clean);
       Bind(heap, *owned);
       return TakeBlocks(heap, *owned, size_class, clean);
     }
@@ -262,13 +273,22 @@ bool HoldsFreed(const Heap& heap, Slab& slab) {
 bool WillBeFull(Heap& heap, unsigned c, bool had_slab) {
   if (c > kMaxListedClass) return true;
   if (!had_slab) return false;
-  const bool grown = HasGrown(heap, c);
-  heap.grown[c / 64] |= uint64_t{1} << (c % 64);
+  const bool grown = heap.grown.Has(c);
+  heap.grown.Add(c);
   return grown;
 }
 
+// Whether the heap has memory of the class that was never handed out.
+bool HasOwnUncarved(const Heap& heap, Slab* bound, unsigned c) {
+  if (heap.rest->uncarved[c] != nullptr) return true;
+  if (bound == nullptr) return false;
+  const std::optional<OwnedSlab> owned = OwnedSlab::Claim(*bound, heap.who);
+  return owned && owned->HasUncarved();
+}
+
 // Blocks that were freed come first, wherever they are: they are in the cache, or at least resident. Memory that was
-// never handed out comes last.
+// never handed out comes last, the heap's own before others': whoever took a slab for it each time would have many that
+// are hardly used.
 Block* FromSources(Heap& heap, unsigned c, bool* clean) {
   const bool had_slab = heap.bound(c) != nullptr;
   if (Slab* slab = heap.bound(c); slab != nullptr && HoldsFreed(heap, *slab)) {
@@ -302,10 +322,11 @@ Block* FromSources(Heap& heap, unsigned c, bool* clean) {
     if constexpr (kHasSeam) SeededFaults::At(SeededFaults::kBench, heap, c, slab);
     if (Block* block = TryCandidate(heap, *slab, c, Source::kBench, clean)) return block;
   }
-  if (Slab* slab = TakeFromMailbox(c); slab != nullptr) {
+  const bool only_freed = HasOwnUncarved(heap, heap.bound(c), c);
+  if (Slab* slab = TakeFromMailbox(c, only_freed); slab != nullptr) {
     if (Block* block = TryCandidate(heap, *slab, c, Source::kMailbox, clean)) return block;
   }
-  while (Slab* slab = TakeFromBoard(c)) {
+  while (Slab* slab = TakeFromBoard(c, only_freed)) {
     if constexpr (kHasSeam) SeededFaults::At(SeededFaults::kGate, heap, c, slab);
     if (Block* block = TryCandidate(heap, *slab, c, Source::kMmapGate, clean)) return block;
   }

@@ -143,8 +143,8 @@ TEST_F(RefillOrderTest, WhatSomebodyElseOwnsIsSkippedAndNotDrained) {
   TestHeap other;
   TestHeap third;
   // What other tests have named.
-  while (TakeFromMailbox(kClass) != nullptr) continue;
-  while (TakeFromBoard(kClass) != nullptr) continue;
+  while (TakeFromMailbox(kClass, false) != nullptr) continue;
+  while (TakeFromBoard(kClass, false) != nullptr) continue;
   // Named in the mailbox, on the board and in the ring; then claimed by another heap, and freed into.
   FullSlab taken[2] = {MakeFull(other, kClass), MakeFull(other, kClass)};
   FullSlab free = MakeFull(other, kClass);

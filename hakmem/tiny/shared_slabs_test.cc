@@ -301,8 +301,8 @@ TEST_F(SharedSlabsTest, AHeapThatDoesNotAllocateLeavesTheRestToOthers) {
   TestHeap me;
   TestHeap other;
   const auto take_name = [&] {
-    if (Slab* slab = TakeFromMailbox(kClass); slab != nullptr) return slab;
-    return TakeFromBoard(kClass);
+    if (Slab* slab = TakeFromMailbox(kClass, false); slab != nullptr) return slab;
+    return TakeFromBoard(kClass, false);
   };
   ASSERT_EQ(take_name(), full.slab);
   ASSERT_EQ(take_name(), nullptr);

@@ -60,12 +60,12 @@ void Empty(Heap& heap) {
     }
   });
   for (Slab*& entry : heap.rest->sticky) entry = nullptr;
-  for (uint64_t& word : heap.grown) word = 0;
+  heap.grown.SetAll(false);
 }
 
 void StartDriving(Heap& heap) {
   heap.exit_rounds = 0;
-  heap.visits_left = heap_pool::DrivenHeaps() < kManyHeaps ? 0 : kVisits;
+  for (ClassSet& set : heap.to_visit) set.SetAll(heap_pool::DrivenHeaps() >= kManyHeaps);
   // The wide classes' lists are set up when a block is first freed to them: their page may stay untouched.
   for (unsigned c = 0; c <= kSteppedClasses; ++c) {
     // Blocks that an earlier driver left (in a process that has forked) are counted as none: the list gets longer once.
@@ -75,7 +75,6 @@ void StartDriving(Heap& heap) {
 }
 
 void StopDriving(Heap& heap) {
-  heap.visits_left = 0;
   for (unsigned c = 0; c < kListedClasses; ++c) {
     uintptr_t& filled = heap.free(c).filled;
     if (filled != 0) __atomic_store_n(&filled, uintptr_t{0}, __ATOMIC_RELAXED);  // as above

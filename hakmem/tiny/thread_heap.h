@@ -6,9 +6,8 @@
 
 namespace hakmem::tiny {
 
-// A thread that starts as one of so many takes so many blocks out of slabs that it does not keep (see refill.cc).
+// A thread that starts as one of so many takes its first block of a class out of a slab that it does not keep.
 inline constexpr uint32_t kManyHeaps = 4;
-inline constexpr uint8_t kVisits = 64;
 
 // A slow path that a fork may interrupt in another thread: the child then must not use this heap. Stores of the same
 // thread, in order; the compiler is kept from moving them.

@@ -1,7 +1,9 @@
 // The first blocks of a thread that is one of many come out of slabs that stay nobody's.
 
+#include <map>
 #include <memory>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -11,25 +13,32 @@
 namespace hakmem::tiny {
 namespace {
 
+// A heap as that of a thread which starts beside many.
+class Visitor : public TestHeap {
+ public:
+  Visitor() { VisitAgain(); }
+  void VisitAgain() {
+    for (ClassSet& set : (*this)->to_visit) set.SetAll(true);
+  }
+};
+
 class VisitsTest : public HeapTest {
  protected:
   static void SetUpTestSuite() {
     HeapTest::SetUpTestSuite();
     PrepareThreadExit();
   }
-  static uintptr_t LineOf(const void* p) { return reinterpret_cast<uintptr_t>(p) / 64; }
+  static HeapId OwnerOf(const Block* block) { return address_map::SlabOf(block)->owner(); }
 };
 
 TEST_F(VisitsTest, HeapsTakeTheirBlocksOutOfOneSlab) {
   const unsigned c = ClassOfSize(300);
-  std::vector<std::unique_ptr<TestHeap>> heaps;
+  std::vector<std::unique_ptr<Visitor>> heaps;
   std::vector<Block*> blocks;
   std::set<const Slab*> slabs;
   for (int i = 0; i < 10; ++i) {
-    TestHeap& heap = *heaps.emplace_back(std::make_unique<TestHeap>());
-    heap->visits_left = 1;
+    Visitor& heap = *heaps.emplace_back(std::make_unique<Visitor>());
     blocks.push_back(heap.Allocate(c));
-    EXPECT_EQ(heap->visits_left, 0);
     EXPECT_EQ(heap->bound(c), nullptr);
     Slab* const slab = address_map::SlabOf(blocks.back());
     slabs.insert(slab);
@@ -41,36 +50,39 @@ TEST_F(VisitsTest, HeapsTakeTheirBlocksOutOfOneSlab) {
   for (size_t i = 0; i < heaps.size(); ++i) heaps[i]->Free(blocks[i]);
 }
 
+// Also across pages, and where blocks were freed; until the slab has no memory left that was never handed out.
 TEST_F(VisitsTest, BlocksOfTwoHeapsShareNoCacheLine) {
   for (const size_t size : {16, 32, 48, 64, 80, 96, 240, 288}) {
     const unsigned c = ClassOfSize(size);
-    TestHeap one;
-    TestHeap other;
-    one->visits_left = other->visits_left = 2;
-    std::set<uintptr_t> lines[2];
-    std::vector<std::pair<TestHeap*, Block*>> out;
-    for (TestHeap* heap : {&one, &other, &one, &other}) {
+    TestHeap cleaner;
+    std::vector<std::pair<Block*, int>> live;  // block, who took it
+    for (int visit = 0; visit < 60; ++visit) {
+      Visitor heap;
       do {
-        Block* const block = heap->Allocate(c);
-        out.emplace_back(heap, block);
-        for (size_t at = 0; at < kSizeClasses[c].block_size; at += kMinBlock) {
-          lines[heap == &other].insert(LineOf(reinterpret_cast<char*>(block) + at));
-        }
-      } while ((*heap)->alloc(c) != nullptr);
+        live.emplace_back(heap.Allocate(c), visit);
+      } while (heap->alloc(c) != nullptr);
+      if (visit % 4 != 0) continue;
+      cleaner.Free(live.back().first);
+      live.pop_back();
+      FlushOutbox(*cleaner);
     }
-    EXPECT_EQ(one->visits_left, 0);
-    EXPECT_EQ(other->visits_left, 0);
-    for (const uintptr_t line : lines[0]) EXPECT_EQ(lines[1].count(line), 0u) << size;
-    for (const auto& [heap, block] : out) heap->Free(block);
+    std::map<uintptr_t, int> taken;  // lines
+    for (const auto& [block, visit] : live) {
+      for (size_t at = 0; at < kSizeClasses[c].block_size; at += kMinBlock) {
+        const auto line = taken.emplace((reinterpret_cast<uintptr_t>(block) + at) / 64, visit).first;
+        ASSERT_EQ(line->second, visit) << size;
+      }
+    }
+    for (const auto& [block, visit] : live) cleaner.Free(block);
   }
 }
 
-TEST_F(VisitsTest, FreedBlocksComeBackFirst) {
-  const unsigned c = ClassOfSize(1000);
-  TestHeap one;
-  TestHeap other;
-  one->visits_left = other->visits_left = 2;
+TEST_F(VisitsTest, BlocksOfWholeLinesComeBackFirst) {
+  const unsigned c = ClassOfSize(1024);
+  Visitor one;
+  Visitor other;
   Block* const first = one.Allocate(c);
+  one.VisitAgain();
   Block* const second = one.Allocate(c);
   Slab* const slab = address_map::SlabOf(first);
   ASSERT_EQ(address_map::SlabOf(second), slab);
@@ -82,32 +94,85 @@ TEST_F(VisitsTest, FreedBlocksComeBackFirst) {
   other.Free(first);
 }
 
-TEST_F(VisitsTest, AHeapThatHasVisitedOftenKeepsItsSlab) {
+TEST_F(VisitsTest, AFourthTimeTheHeapKeepsItsSlab) {
   const unsigned c = ClassOfSize(100);
-  TestHeap me;
-  me->visits_left = 1;
-  std::vector<Block*> out{me.Allocate(c)};
-  while (me->alloc(c) != nullptr) out.push_back(me.Allocate(c));
+  Visitor me;
+  std::vector<Block*> out;
+  for (int visit = 0; visit < 3; ++visit) {
+    do {
+      out.push_back(me.Allocate(c));
+      EXPECT_EQ(OwnerOf(out.back()), kNoHeap);
+    } while (me->alloc(c) != nullptr);
+  }
   out.push_back(me.Allocate(c));
-  EXPECT_EQ(address_map::SlabOf(out.back())->owner(), me->who.id);
+  EXPECT_EQ(OwnerOf(out.back()), me->who.id);
   EXPECT_EQ(me->bound(c), address_map::SlabOf(out.back()));
+  out.push_back(me.Allocate(ClassOfSize(200)));
+  EXPECT_EQ(OwnerOf(out.back()), kNoHeap) << "another class";
   me.Free(out);
 }
 
+// A slab that visitors share is no better than the own one, while nothing was freed into it.
+TEST_F(VisitsTest, HeapsThatKeepSlabsLeaveThoseOfVisitorsAlone) {
+  const unsigned c = ClassOfSize(64);
+  TestHeap keeper;
+  std::vector<Block*> kept{keeper.Allocate(c)};
+  const Slab* const own = address_map::SlabOf(kept.front());
+  std::vector<Block*> visited;
+  std::set<const Slab*> slabs;
+  const auto go_on = [&] {
+    Visitor visitor;
+    visited.push_back(visitor.Allocate(c));
+    slabs.insert(address_map::SlabOf(visited.back()));
+    do {
+      kept.push_back(keeper.Allocate(c));
+      EXPECT_EQ(address_map::SlabOf(kept.back()), own);
+    } while (keeper->alloc(c) != nullptr);
+  };
+  for (int i = 0; i < 5; ++i) go_on();
+  EXPECT_EQ(slabs.size(), 1u);
+  // And one that stands on the board, behind it.
+  {
+    TestHeap ended;
+    OwnedSlab owned = *pool::Acquire(ended->pool_cache, ended->who, c);
+    bool clean;
+    visited.push_back(owned.Carve(1, &clean).first);
+    Place(*ended, owned);
+  }
+  for (int i = 0; i < 3; ++i) go_on();
+  EXPECT_EQ(slabs.size(), 1u);
+  // One block comes home: the keeper takes it.
+  Block* const back = visited.front();
+  visited.erase(visited.begin());
+  keeper.Free(back);
+  FlushOutbox(*keeper);
+  EXPECT_EQ(keeper.Refill(c), back);
+  kept.push_back(back);
+  keeper.Free(visited);
+  keeper.Free(kept);
+}
+
 TEST_F(VisitsTest, LargeClassesAreNotVisited) {
-  TestHeap me;
-  me->visits_left = 1;
+  Visitor me;
   Block* const block = me.Allocate(kMaxListedClass + 1);
-  EXPECT_EQ(address_map::SlabOf(block)->owner(), me->who.id);
+  EXPECT_EQ(OwnerOf(block), me->who.id);
   me.Free(block);
 }
 
 TEST_F(VisitsTest, WithoutAdoptionNobodyVisits) {
   g_options.tiny_ss_adopt = 0;
-  TestHeap me;
-  me->visits_left = 1;
+  Visitor me;
   Block* const block = me.Allocate(ClassOfSize(300));
-  EXPECT_EQ(address_map::SlabOf(block)->owner(), me->who.id);
+  EXPECT_EQ(OwnerOf(block), me->who.id);
+  me.Free(block);
+}
+
+// There is no list for what fills the rest of a line.
+TEST_F(VisitsTest, WithoutListsNobodyVisits) {
+  g_options.tiny_fast_cap = 0;
+  Visitor me;
+  Block* const block = me.Allocate(ClassOfSize(48));
+  EXPECT_EQ(OwnerOf(block), me->who.id);
   me.Free(block);
 }
 
@@ -117,13 +182,16 @@ bool Visits(uint32_t others) {
   while (heap_pool::DrivenHeaps() < others) heaps.push_back(std::make_unique<TestHeap>());
   EXPECT_EQ(heap_pool::DrivenHeaps(), others);
   bool visits = false;
+  Heap* heap = nullptr;
   test::RunInThread([&] {
     bool clean;
     void* const block = tiny::Allocate(ClassOfSize(300), &clean);
     visits = address_map::SlabOf(block)->owner() == kNoHeap;
-    EXPECT_EQ(tls_heap->visits_left, visits ? kVisits - 1 : 0);
+    heap = tls_heap;
+    EXPECT_EQ(heap->to_visit[1].Has(1), visits);
     tiny::Free(block, *address_map::SlabOf(block));
   });
+  EXPECT_FALSE(heap->to_visit[1].Has(1)) << "pooled";
   return visits;
 }
 
