@@ -154,19 +154,31 @@ HAK_COLD void* MoveWatched(void* p, size_t size, size_t copy, const void* caller
 
 }  // namespace
 
-void* MallocSlowFor(size_t size, const void* caller) {
+namespace {
+
+// What a list or a slab of the heap has at hand; nullptr for whatever is more work.
+HAK_ALWAYS_INLINE void* TakeAtHand(size_t size) {
+  if constexpr (kTrackBlocks || kGuardBuild) return nullptr;
+  // 0 gives list 0, which is empty. The ring leaves the slabs of classes without lists to be taken from here.
+  if (HAK_UNLIKELY(size > kMaxClassed || block_events::Wanted())) return nullptr;
+  return tiny::TryAllocate(ListOfSize(size));
+}
+
+HAK_NOINLINE void* AllocateFor(size_t size, const void* caller) {
   void* p = Allocate(size, false);
   block_events::Allocated({trace::Op::kMalloc, size}, p, caller);
   return p;
 }
+
+}  // namespace
+
+void* MallocSlowFor(size_t size, const void* caller) {
+  if (void* p = TakeAtHand(size); HAK_LIKELY(p != nullptr)) return p;
+  return AllocateFor(size, caller);
+}
 HAK_NOINLINE void* MallocSlow(size_t size) {
-  if constexpr (!kTrackBlocks && !kGuardBuild) {
-    // 0 gives list 0, which is empty. The ring leaves the slabs of classes without lists to be taken from here.
-    if (HAK_LIKELY(size <= kMaxClassed && !block_events::Wanted())) {
-      if (void* p = tiny::TryAllocate(ListOfSize(size)); HAK_LIKELY(p != nullptr)) return p;
-    }
-  }
-  return MallocSlowFor(size, HAK_CALLER());
+  if (void* p = TakeAtHand(size); HAK_LIKELY(p != nullptr)) return p;
+  return AllocateFor(size, HAK_CALLER());
 }
 
 // Out of line, so that the hit path saves no register for it.
@@ -391,6 +403,9 @@ void FreeChecked(const char* where, void* p, const trace::Call& call, size_t rou
 
 void FreeSized(void* p, size_t size) {
   if (p == nullptr) return FreeSlow(p);
+  if constexpr (!kTrackBlocks && !kGuardBuild) {
+    if (HAK_LIKELY(size > kMaxStepped && size <= kMaxListed && tiny::TryFreeWide(p, size))) return;
+  }
   FreeChecked("free_sized", p, {trace::Op::kFreeSized, size}, size, HAK_CALLER());
 }
 

@@ -91,13 +91,13 @@ void Zero(char* base, size_t size) {
   }
 }
 
-// Huge pages for the pieces that the block fills and for no others; of a long block also for the last one if at least
-// half of it is used: an eighth more memory at the most, and a page fault instead of hundreds.
+// Huge pages for the pieces that the block fills, and for the last one where that is an eighth more memory at the most:
+// a page fault instead of hundreds.
 constexpr size_t kLongBlock = 4 * kSuperslabSize;
 constexpr size_t kSparseBlock = 16 * kSuperslabSize;
 void PreferHugePages(const HugeBlock& block, size_t size) {
-  const size_t rest = size >= kLongBlock ? kSuperslabSize / 2 : 0;
-  const size_t filled = (size + rest) >> kSuperslabShift;
+  const size_t unused = (PiecesFor(size) << kSuperslabShift) - size;
+  const size_t filled = unused <= size / 8 ? PiecesFor(size) : size >> kSuperslabShift;
   arena::SetHugePages(block.base, filled, true);
   // A huge page from before would cost the end of the block more than it uses, unless it is there already.
   if (filled < block.pieces && !arena::IsDirty(block.base, filled)) {

@@ -39,7 +39,8 @@ inline constexpr unsigned kSteppedClasses = kMaxStepped / 16;  // lists, and num
 inline constexpr size_t kMaxClassed = kSuperslabSize / 2;      // last size that has a class
 inline constexpr unsigned kDoublings = 10;                     // from 1 KiB to 1 MiB
 inline constexpr unsigned kClasses = 1 + kSteppedClasses + 8 * kDoublings;
-// 32 KiB is the largest block that a thread keeps in a list.
+// The largest block that a thread keeps in a list.
+inline constexpr size_t kMaxListed = size_t{32} << 10;
 inline constexpr unsigned kMaxListedClass = kSteppedClasses + 8 * 5;
 inline constexpr unsigned kListedClasses = kMaxListedClass + 1;
 inline constexpr unsigned kMaxSpan = kSlabsPerSuperslab / 2;
@@ -152,7 +153,7 @@ constexpr std::array<SizeClass, kClasses> MakeSizeClasses() {
 inline constexpr std::array<SizeClass, kClasses> kSizeClasses = internal::MakeSizeClasses();
 
 static_assert(ClassOfSize(kMaxClassed) == kClasses - 1);
-static_assert(kSizeClasses[kMaxListedClass].block_size == 32768);
+static_assert(kSizeClasses[kMaxListedClass].block_size == kMaxListed);
 
 }  // namespace hakmem
 

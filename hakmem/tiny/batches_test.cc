@@ -9,7 +9,7 @@ namespace hakmem::tiny {
 namespace {
 
 constexpr size_t kListBytes = 32 << 10;
-constexpr uint32_t kLeastListed = 4;
+constexpr uint32_t kLeastListed = 8;
 constexpr size_t kBatchBytes = 128 << 10;
 // The largest list: four of 1 KiB share it.
 constexpr size_t kMostListBytes = 4 * kListBytes;

@@ -79,6 +79,14 @@ HAK_ALWAYS_INLINE bool TryFreeSized(void* p, size_t size) {
   return TryPush(list, p);
 }
 
+// The same for 1 KiB < size <= kMaxListed.
+HAK_ALWAYS_INLINE bool TryFreeWide(void* p, size_t size) {
+  HeapRest* rest = tls_heap->rest;
+  FreeList* list;
+  if (HAK_UNLIKELY(rest == nullptr || !FindList(p, &list))) return false;
+  return list == &rest->free[ListOfSize(size) - kSteppedClasses - 1] && TryPush(list, p);
+}
+
 // The size of the block at `p` when that is a block of the calling thread's own heap that goes to a list; 0 otherwise.
 HAK_ALWAYS_INLINE size_t OwnBlockSize(const void* p) {
   FreeList* list;

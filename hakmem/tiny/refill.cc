@@ -21,7 +21,7 @@ namespace {
 // A free list holds at most this many bytes, and as many lists are set aside as hold about kBatchBytes.
 constexpr size_t kListBytes = size_t{32} << 10;
 // But at least so many blocks.
-constexpr uint32_t kLeastListed = 4;
+constexpr uint32_t kLeastListed = 8;
 constexpr size_t kBatchBytes = size_t{128} << 10;
 // What a heap sets aside in all classes together.
 constexpr size_t kAllBatchesBytes = size_t{256} << 10;
