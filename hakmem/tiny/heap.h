@@ -139,6 +139,7 @@ struct alignas(64) Heap {
   uint8_t exit_rounds;  // how often the thread's destructor put itself off
   uint32_t refills_since_balance;
   ClassSet grown;        // classes that have asked for a slab while they had one
+  ClassSet lent;         // classes of which one list has taken blocks of another
   ClassSet to_visit[2];  // how often each class is still visited (see refill.cc): ones, and twos
   BasicInbox<Slab> inbox;
   pool::Cache pool_cache;

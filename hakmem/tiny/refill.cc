@@ -133,6 +133,7 @@ Block* Lend(Heap& heap, unsigned from, unsigned to) {
     last = rest;
     rest = NextOf(rest);
   }
+  heap.lent.Add(ClassOfList(from));
   heap.alloc(from) = rest;
   heap.alloc(to) = last == first ? nullptr : NextOf(first);
   if (last != first) SetNext(last, nullptr);
@@ -160,6 +161,25 @@ Chain CarveForList(Heap& heap, OwnedSlab& owned, bool* clean) {
   return owned.Carve(before < kFirstCarved ? kFirstCarved : before, clean, 1);
 }
 
+// Cuts a chain of neighbouring blocks, of which the first is taken, into parts for those lists of the class that are
+// empty, where the program uses more than one of them: they would else have to lend each other blocks.
+void ShareOut(Heap& heap, const Chain& chain, unsigned c) {
+  if (!heap.lent.Has(c)) return;
+  const unsigned lists = ListsOf(c);
+  const uint32_t part = (chain.count - 1) / lists;
+  if (part == 0) return;
+  const size_t size = kSizeClasses[c].block_size;
+  Block* last = chain.first;
+  uint32_t at = 0;
+  for (unsigned list = c - 1; list > c - lists; --list) {
+    if (heap.alloc(list) != nullptr) continue;
+    at += part;
+    last = reinterpret_cast<Block*>(reinterpret_cast<char*>(chain.first) + at * size);
+    heap.alloc(list) = NextOf(last);
+    SetNext(last, nullptr);
+  }
+}
+
 // Blocks of a slab that is bound and has some: the heap's list takes them whole, or one goes straight to the program.
 Block* TakeBlocks(Heap& heap, OwnedSlab& owned, unsigned size_class, bool* clean) {
   if (!HasList(size_class)) {
@@ -173,6 +193,7 @@ Block* TakeBlocks(Heap& heap, OwnedSlab& owned, unsigned size_class, bool* clean
   heap.counters.refills.Add(1);
   heap.counters.blocks.Add(chain.count);
   heap.alloc(size_class) = NextOf(chain.first);
+  if (!freed) ShareOut(heap, chain, size_class);
   return chain.first;
 }
 
