@@ -30,8 +30,8 @@ void* NoMemory() {
 
 bool IsPowerOfTwo(size_t n) { return n != 0 && (n & (n - 1)) == 0; }
 
-// A block for `asked` bytes; with `zero` it reads as zero.
-void* Allocate(size_t asked, bool zero) {
+// A block for `asked` bytes; with `zero` it reads as zero. `tried` tells that tiny::TryAllocate has just failed.
+void* Allocate(size_t asked, bool zero, bool tried = false) {
   if (HAK_UNLIKELY(asked > kMaxSize)) return NoMemory();
   startup::Ensure();
   const size_t size = guard::Padded(asked);
@@ -43,7 +43,8 @@ void* Allocate(size_t asked, bool zero) {
     return p;
   }
   bool clean;
-  void* p = tiny::Allocate(ListOfSize(size == 0 ? 1 : size), &clean);
+  const unsigned list = ListOfSize(size == 0 ? 1 : size);
+  void* p = tried ? tiny::AllocateFromSlabs(list, &clean) : tiny::Allocate(list, &clean);
   if (HAK_UNLIKELY(p == nullptr)) return NoMemory();
   if constexpr (kTrackBlocks) tiny::MarkLive(p);
   if (zero) {
@@ -156,16 +157,18 @@ HAK_COLD void* MoveWatched(void* p, size_t size, size_t copy, const void* caller
 
 namespace {
 
-// What a list or a slab of the heap has at hand; nullptr for whatever is more work.
+// Whether a block may be taken from what the heap has at hand. The ring leaves the slabs of classes without lists to be
+// taken from here, so nothing is while somebody wants to see every call.
+HAK_ALWAYS_INLINE bool IsAtHand(size_t size) {
+  return !kTrackBlocks && !kGuardBuild && size - 1 < kMaxClassed && !block_events::Wanted();
+}
+
 HAK_ALWAYS_INLINE void* TakeAtHand(size_t size) {
-  if constexpr (kTrackBlocks || kGuardBuild) return nullptr;
-  // 0 gives list 0, which is empty. The ring leaves the slabs of classes without lists to be taken from here.
-  if (HAK_UNLIKELY(size > kMaxClassed || block_events::Wanted())) return nullptr;
-  return tiny::TryAllocate(ListOfSize(size));
+  return HAK_LIKELY(IsAtHand(size)) ? tiny::TryAllocate(ListOfSize(size)) : nullptr;
 }
 
 HAK_NOINLINE void* AllocateFor(size_t size, const void* caller) {
-  void* p = Allocate(size, false);
+  void* p = Allocate(size, false, IsAtHand(size));
   block_events::Allocated({trace::Op::kMalloc, size}, p, caller);
   return p;
 }

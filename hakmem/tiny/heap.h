@@ -120,6 +120,15 @@ class ClassSet {
   void SetAll(bool in) {
     for (uint64_t& word : words_) word = in ? ~uint64_t{0} : 0;
   }
+  // Calls `visit(c)` for each class that is in the set now; those that it adds may be missed.
+  template <class Visit>
+  void ForEach(Visit visit) const {
+    for (unsigned i = 0; i < sizeof(words_) / sizeof(words_[0]); ++i) {
+      for (uint64_t rest = words_[i]; rest != 0; rest &= rest - 1) {
+        visit(i * 64 + static_cast<unsigned>(__builtin_ctzll(rest)));
+      }
+    }
+  }
 
  private:
   uint64_t words_[(kClasses + 63) / 64];
@@ -138,6 +147,7 @@ struct alignas(64) Heap {
   bool busy;            // inside a slow path: a child forked now must not use this heap
   uint8_t exit_rounds;  // how often the thread's destructor put itself off
   uint32_t refills_since_balance;
+  ClassSet used;         // classes of which it has slabs or blocks in lists, and perhaps more
   ClassSet grown;        // classes that have asked for a slab while they had one
   ClassSet lent;         // classes of which one list has taken blocks of another
   ClassSet to_visit[2];  // how often each class is still visited (see refill.cc): ones, and twos

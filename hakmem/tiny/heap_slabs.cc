@@ -110,6 +110,7 @@ void Place(Heap& heap, const OwnedSlab& owned) {
                                                  : SlabPlace::kFull;
   if (slab.place == wanted || (slab.place == SlabPlace::kBound && wanted != SlabPlace::kFull)) return;
   Unplace(heap, owned);
+  heap.used.Add(slab.size_class());
   LinkFront(ListOf(heap, wanted, slab.size_class()), slab);
   slab.place = wanted;
 }
@@ -125,6 +126,7 @@ void Bind(Heap& heap, const OwnedSlab& owned) {
       Place(heap, *other);
     }
   }
+  heap.used.Add(c);
   heap.bound(c) = &slab;
   slab.place = SlabPlace::kBound;
 }

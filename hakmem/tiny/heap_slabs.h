@@ -35,9 +35,10 @@ void ReleaseOrPlace(Heap& heap, OwnedSlab owned);
 // retired, meanwhile: whoever finds it has to claim it.
 void Post(Slab& slab);
 
-// Calls `visit(owned)` for every slab that the heap owns; it may unplace, retire or release the slab.
+// Calls `visit(owned)` for every slab of these classes that the heap owns, and for full ones of any class; it may
+// unplace, retire or release the slab.
 template <class Visit>
-void ForEachOwned(Heap& heap, Visit visit) {
+void ForEachOwned(Heap& heap, const ClassSet& classes, Visit visit) {
   auto visit_list = [&](Slab* slab) {
     while (slab != nullptr) {
       Slab* next = slab->next;
@@ -45,11 +46,11 @@ void ForEachOwned(Heap& heap, Visit visit) {
       slab = next;
     }
   };
-  for (unsigned c = 1; c < kClasses; ++c) {
+  classes.ForEach([&](unsigned c) {
     visit_list(heap.bound(c));
     visit_list(heap.rest->bench[c]);
     visit_list(heap.rest->uncarved[c]);
-  }
+  });
   visit_list(heap.rest->full);
 }
 

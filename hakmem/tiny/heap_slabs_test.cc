@@ -176,7 +176,7 @@ TEST_F(HeapSlabsTest, EveryOwnedSlabIsVisitedOnce) {
   PutHome(me, slabs[1]);
   Place(*me, me.Own(*slabs[1].slab));
   std::set<Slab*> seen;
-  ForEachOwned(*me, [&](OwnedSlab owned) {
+  ForEachOwned(*me, me->used, [&](OwnedSlab owned) {
     EXPECT_TRUE(seen.insert(&owned.slab()).second);
     Unplace(*me, owned);  // the walk goes on all the same
   });

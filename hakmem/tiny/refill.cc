@@ -153,7 +153,7 @@ Block* TakeBatch(Heap& heap, unsigned c) {
 // Blocks that were never handed out, for the list of a class. Many heaps have few blocks of a class, and each that is
 // prepared in vain has to go home when the thread ends: a few at first, then as many as before, up to a page; two pages
 // where the class has grown and several blocks share a page.
-constexpr uint32_t kFirstCarved = 8;
+constexpr uint32_t kFirstCarved = 2;
 Chain CarveForList(Heap& heap, OwnedSlab& owned, bool* clean) {
   const unsigned c = owned.slab().size_class();
   if (heap.grown.Has(c)) return owned.Carve(UINT32_MAX, clean, c <= kSteppedClasses ? 2 : 1);
@@ -169,12 +169,16 @@ void ShareOut(Heap& heap, const Chain& chain, unsigned c) {
   const uint32_t part = (chain.count - 1) / lists;
   if (part == 0) return;
   const size_t size = kSizeClasses[c].block_size;
-  Block* last = chain.first;
+  const auto block_at = [&](uint32_t i) {
+    return reinterpret_cast<Block*>(reinterpret_cast<char*>(chain.first) + i * size);
+  };
+  // Blocks of a page that was given back come in another order.
+  if (chain.last != block_at(chain.count - 1)) return;
   uint32_t at = 0;
   for (unsigned list = c - 1; list > c - lists; --list) {
     if (heap.alloc(list) != nullptr) continue;
     at += part;
-    last = reinterpret_cast<Block*>(reinterpret_cast<char*>(chain.first) + at * size);
+    Block* const last = block_at(at);
     heap.alloc(list) = NextOf(last);
     SetNext(last, nullptr);
   }
@@ -241,6 +245,7 @@ Block* Visit(Heap& heap, OwnedSlab owned, bool* clean) {
     // Two pages: they may lie across a border.
     const Chain chain = owned.Carve(at_once - owned.carved() % at_once, clean, 2);
     block = chain.first;
+    heap.used.Add(c);
     heap.alloc(c) = NextOf(block);
     heap.counters.blocks.Add(chain.count);
   }
@@ -580,10 +585,13 @@ void GiveBackLists(Heap& heap) {
     // At the end of a thread what its stack has touched stays resident (glibc keeps stacks): a small frame.
     GiveBackAtOnce<16>(heap, first);
   };
-  for (unsigned c = 1; c < kListedClasses; ++c) {
-    if (Block* first = heap.alloc(c); first != nullptr) {
-      heap.alloc(c) = nullptr;
-      give_back(first);
+  heap.used.ForEach([&](unsigned c) {
+    if (c > kMaxListedClass) return;
+    for (unsigned list = c; list != 0 && ClassOfList(list) == c; --list) {
+      if (Block* first = heap.alloc(list); first != nullptr) {
+        heap.alloc(list) = nullptr;
+        give_back(first);
+      }
     }
     FreeList& list = heap.free(c);
     if (Block* first = list.head; first != nullptr) {
@@ -591,7 +599,7 @@ void GiveBackLists(Heap& heap) {
       give_back(first);
     }
     while (Block* batch = TakeBatch(heap, c)) give_back(batch);
-  }
+  });
 }
 
 void ReadInbox(Heap& heap) {

@@ -1,5 +1,7 @@
 // Alloc lists that share a class: each step of 16 bytes has a list, but above 256 bytes not each has a class.
 
+#include <algorithm>
+#include <cstring>
 #include <set>
 #include <vector>
 
@@ -25,16 +27,29 @@ class SharedListsTest : public HeapTest {
 
 TEST_F(SharedListsTest, ARefillGoesToTheListThatAsked) {
   TestHeap me;
-  Block* const block = Get(me, 37);
-  const Slab* slab = address_map::SlabOf(block);
-  EXPECT_EQ(slab->size_class(), kClass);
-  EXPECT_EQ(slab->block_size(), 640u);
-  // A page of them.
-  EXPECT_EQ(Length(me->alloc(37)), 4096u / 640 - 1);
-  EXPECT_EQ(me->alloc(kClass), nullptr);
+  std::vector<Block*> blocks;
+  const Slab* slab = nullptr;
+  const auto refill = [&] {
+    blocks.push_back(Get(me, 37));
+    slab = address_map::SlabOf(blocks.back());
+    EXPECT_EQ(slab->size_class(), kClass);
+    EXPECT_EQ(slab->block_size(), 640u);
+    EXPECT_EQ(me->alloc(kClass), nullptr);
+    const size_t made = Length(me->alloc(37)) + 1;
+    for (size_t i = 1; i < made; ++i) blocks.push_back(Get(me, 37));
+    EXPECT_EQ(me->alloc(37), nullptr);
+    return made;
+  };
+  // Few at first, then as many as before, up to a page border.
+  EXPECT_EQ(refill(), 2u);
+  EXPECT_EQ(refill(), 2u);
+  EXPECT_EQ(refill(), 4096u / 640 - 4);
+  Block* const block = blocks.back();
+  blocks.pop_back();
   me.Free(block);
   EXPECT_EQ(me->free(kClass).head, block) << "freed to the list of the class";
   EXPECT_EQ(me->free(37).head, nullptr);
+  me.Free(blocks);
 }
 
 TEST_F(SharedListsTest, OneHelpsTheOtherBeforeASlabIsAsked) {
@@ -67,6 +82,67 @@ TEST_F(SharedListsTest, WhatIsLentIsBounded) {
   EXPECT_EQ(lent, (4096 + 39 * 16 - 1) / (39 * 16));
   EXPECT_EQ(Length(me->alloc(38)), had - 1 - lent);
   me.Free(blocks);
+}
+
+// Lists that lend each other blocks get each a part of those that were never handed out.
+TEST_F(SharedListsTest, NewBlocksAreForAllThatAreInUse) {
+  TestHeap me;
+  me->grown.Add(kClass);  // two pages at a time
+  std::set<Block*> blocks{Get(me, 37)};
+  EXPECT_EQ(Length(me->alloc(37)), 8192u / 640 - 1);
+  EXPECT_EQ(me->alloc(38), nullptr);
+  for (size_t left = Length(me->alloc(37)); left > 0; --left) blocks.insert(Get(me, 38));
+  ASSERT_EQ(me->alloc(37), nullptr);
+  ASSERT_EQ(me->alloc(38), nullptr);
+  blocks.insert(Get(me, 39));
+  size_t made = 1;
+  for (const unsigned list : kLists) {
+    EXPECT_GE(Length(me->alloc(list)), 1u) << list;
+    made += Length(me->alloc(list));
+  }
+  EXPECT_EQ(made, 3 * 4096u / 640 - 8192u / 640) << "up to a page border";
+  for (const unsigned list : kLists) {
+    while (me->alloc(list) != nullptr) ASSERT_TRUE(blocks.insert(Get(me, list)).second);
+  }
+  for (Block* block : blocks) me.Free(block);
+}
+
+// Those of a page that was given back stand in another order.
+TEST_F(SharedListsTest, BlocksOfPurgedPagesAreHandedOutOnce) {
+  TestHeap me;
+  me->grown.Add(kClass);
+  me->lent.Add(kClass);
+  FullSlab full = MakeFull(me, kClass);
+  // Every other run of 16 goes home, so that pages between are given back.
+  std::vector<Block*> out;
+  Chain home;
+  for (size_t i = 0; i < full.out.size(); ++i) {
+    if (i / 16 % 2 == 0) {
+      home.PushFront(full.out[i]);
+    } else {
+      out.push_back(full.out[i]);
+    }
+  }
+  const size_t freed = full.out.size() - out.size();
+  OwnedSlab owned = me.Own(*full.slab);
+  owned.Push(home);
+  ASSERT_GT(owned.PurgeFreePages(), 0u);
+  Unplace(*me, owned);
+  Place(*me, owned);
+  const auto fill = [](Block* block) { memset(static_cast<void*>(block), 0x55, 640); };
+  for (Block* block : out) fill(block);
+  for (size_t i = 0; i < freed; ++i) {
+    out.push_back(Get(me, kLists[i % 4]));
+    ASSERT_EQ(address_map::SlabOf(out.back()), full.slab) << i;
+    fill(out.back());
+  }
+  const std::set<Block*> blocks(out.begin(), out.end());
+  EXPECT_EQ(blocks.size(), out.size());
+  for (Block* block : blocks) {
+    const auto* bytes = reinterpret_cast<const char*>(block);
+    ASSERT_EQ(std::count(bytes, bytes + 640, 0x55), 640);
+  }
+  for (Block* block : blocks) me.Free(block);
 }
 
 TEST_F(SharedListsTest, AllOfThemGoHome) {

@@ -463,7 +463,9 @@ TEST_F(SharedSlabsTest, ADoubleFreeOfWhatWaitsInTheOutboxIsReported) {
   FlushOutbox(*me);
   EXPECT_EQ(me->counters.adopted.value(), 1u) << "the push claims it";
   EXPECT_EQ(full.slab->owner(), kNoHeap) << "and leaves it to others, as the heap does not allocate of the class";
-  EXPECT_EQ(me.Own(*full.slab).used(), full.out.size());
+  const OwnedSlab owned = me.Own(*full.slab);
+  EXPECT_EQ(owned.used(), full.out.size());
+  Place(*me, owned);
   me.Free(full.out);
   former.Free(next);
 }

@@ -50,7 +50,10 @@ void Empty(Heap& heap) {
   // Last: the outbox may have held blocks of a slab that has become the heap's own since.
   ReadInbox(heap);
   if (g_options.tiny_ss_adopt == 0) return;  // the next driver of this heap inherits its slabs
-  ForEachOwned(heap, [&](OwnedSlab owned) {
+  // What cannot be given up now is placed anew, and so its class is in use again.
+  const ClassSet used = heap.used;
+  heap.used.SetAll(false);
+  ForEachOwned(heap, used, [&](OwnedSlab owned) {
     Slab& slab = owned.slab();
     Unplace(heap, owned);
     if (owned.IsHome() && owned.Retire()) {
@@ -180,7 +183,7 @@ void RepairAfterFork(Heap& heap) {
   // A notifier that is gone may have set a notified bit without linking the slab: every notified slab counts as seen,
   // linked or not.
   heap.inbox.Forget();
-  ForEachOwned(heap, [&](OwnedSlab owned) {
+  ForEachOwned(heap, heap.used, [&](OwnedSlab owned) {
     if (owned.slab().PeekRemote().notified) owned.Acknowledge();
     Settle(heap, std::move(owned));
   });

@@ -67,7 +67,7 @@ TEST_F(ThreadHeapTest, BlocksThatWereLeftInTheListsAreUsed) {
   Block* const given = Refill(*left, c, &clean);
   Slab* const slab = address_map::SlabOf(given);
   const size_t in_list = Length(left->alloc(c));
-  ASSERT_GT(in_list, 3u);
+  ASSERT_GT(in_list, 0u);
   Block* const head = left->alloc(c);
   // The free list, too.
   SetNext(given, nullptr);

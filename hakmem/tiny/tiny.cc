@@ -15,15 +15,6 @@
 namespace hakmem::tiny {
 namespace {
 
-HAK_NOINLINE void* AllocateSlow(unsigned list, bool* clean) {
-  HeapScope scope;
-  if (HAK_UNLIKELY(scope.heap() == nullptr)) return nullptr;
-  const unsigned size_class = ClassOfList(list);
-  Block* block = Refill(*scope.heap(), size_class, clean);
-  Refilled(*scope.heap(), list, size_class);
-  return block;
-}
-
 // A block that a heap frees into its own slab, but not by the hit path: the list is full, the class or the heap has
 // none, or there is no window.
 void FreeOwn(Heap& heap, Slab& slab, Block* block) {
@@ -134,12 +125,21 @@ void* TryAllocate(unsigned list) {
   return block;
 }
 
+HAK_NOINLINE void* AllocateFromSlabs(unsigned list, bool* clean) {
+  HeapScope scope;
+  if (HAK_UNLIKELY(scope.heap() == nullptr)) return nullptr;
+  const unsigned size_class = ClassOfList(list);
+  Block* block = Refill(*scope.heap(), size_class, clean);
+  Refilled(*scope.heap(), list, size_class);
+  return block;
+}
+
 void* Allocate(unsigned list, bool* clean) {
   if (void* p = TryAllocate(list); p != nullptr) {
     *clean = false;
     return p;
   }
-  return AllocateSlow(list, clean);
+  return AllocateFromSlabs(list, clean);
 }
 
 void Free(void* p, Slab& slab) {
@@ -172,7 +172,7 @@ size_t Trim(bool pages) {
     FlushOutbox(*heap);
     // Last: the outbox may have held blocks of a slab that has become the heap's own since.
     ReadInbox(*heap);
-    ForEachOwned(*heap, [&](OwnedSlab owned) {
+    ForEachOwned(*heap, heap->used, [&](OwnedSlab owned) {
       Slab& slab = owned.slab();
       if (owned.IsHome()) {
         Unplace(*heap, owned);

@@ -17,6 +17,9 @@ namespace hakmem::tiny {
 // has a stand-in.
 [[nodiscard]] void* TryAllocate(unsigned list);
 
+// As Allocate, when TryAllocate has just failed.
+[[nodiscard]] void* AllocateFromSlabs(unsigned list, bool* clean);
+
 // Frees `p`, which lies in `slab`. Reports what is no block, and the second free in a row.
 void Free(void* p, Slab& slab);
 
