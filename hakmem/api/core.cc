@@ -84,7 +84,10 @@ Region* LiveRegion(const char* where, const void* p) {
       ReportFault(Fault::kInteriorPointer, where, p, "");
       return nullptr;
     }
-    case Region::Kind::kNone: break;
+    case Region::Kind::kNone:
+      if (region == nullptr || region->base != p) break;
+      ReportFault(Fault::kDoubleFree, where, p, "a huge block");
+      return nullptr;
   }
   ReportFault(Fault::kForeignPointer, where, p, "");
   return nullptr;

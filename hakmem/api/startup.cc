@@ -133,6 +133,7 @@ bool SetUp() {
   if (g_options.ring != 0) ring::Start(g_options.ring, gate::AllocateMetadata);
   trace::Start();
   block_events::g_wanted = ring::On() || trace::On();
+  arena::SetKeeper(huge::ReleaseKept);
   tiny::PrepareThreadExit();
   g_done.store(true, std::memory_order_release);  // publishes all of the above
   return true;

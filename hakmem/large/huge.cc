@@ -5,6 +5,7 @@
 #include "hakmem/config/options.h"
 #include "hakmem/diag/check.h"
 #include "hakmem/mmap_gate/mmap_gate.h"
+#include "hakmem/page_arena/idle_budget.h"
 #include "hakmem/page_arena/page_arena.h"
 #include "hakmem/platform/os.h"
 #include "hakmem/platform/poison.h"
@@ -53,17 +54,29 @@ void Uncount(size_t bytes, bool never) HAK_REQUIRES(lock) {
   if (never) allocated.Add(uint64_t{0} - 1);
 }
 
-// Metadata of a block of `bytes` bytes, which counts from now on; nullptr without memory.
-HugeBlock* Begin(size_t bytes) {
+// The block that was freed last, if it is short: it keeps its pieces, its entries in the address map and its kind,
+// which is none, so that a program which allocates and frees a buffer again and again pays one lock each time. Its
+// memory counts as idle.
+constexpr size_t kMostKeptPieces = 2;
+constinit HugeBlock* kept HAK_GUARDED_BY(lock) = nullptr;
+
+size_t BytesOf(const HugeBlock& block) { return block.pieces << kSuperslabShift; }
+
+// Metadata of a block of `bytes` bytes, which counts from now on; nullptr without memory. With `*reuse` it may be the
+// kept block, with its pieces; `*reuse` then tells whether it is.
+HugeBlock* Begin(size_t bytes, bool* reuse) {
   HugeBlock* block;
   {
     LockHolder hold(lock);
-    block = spare;
-    if (block != nullptr) spare = block->next_spare;
+    *reuse = *reuse && kept != nullptr && kept->pieces == PiecesFor(bytes);
+    HugeBlock*& source = *reuse ? kept : spare;
+    block = source;
+    if (block != nullptr) source = *reuse ? nullptr : block->next_spare;
     blocks_now.Add(1);
     bytes_now.Add(bytes);
     allocated.Add(1);
   }
+  if (*reuse) g_idle.RemoveIdle(BytesOf(*block));
   if (block != nullptr) return block;
   block = static_cast<HugeBlock*>(gate::AllocateMetadata(sizeof(HugeBlock), 64));
   if (block == nullptr) {
@@ -82,6 +95,25 @@ void End(HugeBlock* block, size_t bytes, bool never) {
   Uncount(bytes, never);
 }
 
+// Keeps a block of `size` bytes that was just freed, and counts it as gone; false, and nothing done, when it is too
+// long for that, another one is kept, or idle memory is not to be kept.
+bool Keep(HugeBlock* block, size_t size) {
+  if (block->pieces > kMostKeptPieces || !InWindow(block->base)) return false;
+  if (BytesOf(*block) > g_options.idle_keep || g_options.purge_delay_ms == 0) return false;
+  g_idle.AddIdle(BytesOf(*block), os::NowMs());  // before somebody can take it
+  {
+    LockHolder hold(lock);
+    if (kept == nullptr) {
+      UncountRoom(*block);
+      Uncount(size, false);
+      kept = block;
+      return true;
+    }
+  }
+  g_idle.RemoveIdle(BytesOf(*block));
+  return false;
+}
+
 // Zeroes those pieces that may hold other bytes; fresh ones are not touched.
 void Zero(char* base, size_t size) {
   for (size_t i = 0; i << kSuperslabShift < size; ++i) {
@@ -91,18 +123,28 @@ void Zero(char* base, size_t size) {
   }
 }
 
-// Huge pages for the pieces that the block fills, and for the last one where that is an eighth more memory at the most:
-// a page fault instead of hundreds.
+// Huge pages for the pieces that a block of `size` bytes fills, and for the last one where that is an eighth more
+// memory at the most: a page fault instead of hundreds.
+size_t FilledPieces(size_t size) {
+  const size_t unused = (PiecesFor(size) << kSuperslabShift) - size;
+  return unused <= size / 8 ? PiecesFor(size) : size >> kSuperslabShift;
+}
+
 constexpr size_t kLongBlock = 4 * kSuperslabSize;
 constexpr size_t kSparseBlock = 16 * kSuperslabSize;
 void PreferHugePages(const HugeBlock& block, size_t size) {
-  const size_t unused = (PiecesFor(size) << kSuperslabShift) - size;
-  const size_t filled = unused <= size / 8 ? PiecesFor(size) : size >> kSuperslabShift;
+  const size_t filled = FilledPieces(size);
   arena::SetHugePages(block.base, filled, true);
   // A huge page from before would cost the end of the block more than it uses, unless it is there already.
   if (filled < block.pieces && !arena::IsDirty(block.base, filled)) {
     arena::SetHugePages(block.base + (filled << kSuperslabShift), block.pieces - filled, false);
   }
+}
+
+// The pieces of a block that is none any more go to the page arena.
+void GiveUpPieces(const HugeBlock& block) {
+  address_map::Remove(block.base, block.pieces);
+  arena::Release(block.base, block.pieces);
 }
 
 // The program may touch the first `size` bytes of the block's pieces.
@@ -115,8 +157,17 @@ void ExposeTo(const HugeBlock& block, size_t size) {
 
 void* Allocate(size_t size, size_t alignment, bool zero) {
   size = RoundToPages(size);
-  HugeBlock* block = Begin(size);
+  bool reused = !zero && alignment <= kSuperslabSize;
+  HugeBlock* block = Begin(size, &reused);
   if (block == nullptr) return nullptr;
+  if (reused) {
+    arena::SetHugePages(block->base, FilledPieces(size), true);
+    ExposeTo(*block, size);
+    // Relaxed, both: the block is ours alone, and the program takes it from thread to thread as it does with any.
+    block->size.store(size, std::memory_order_relaxed);
+    block->kind.store(Region::Kind::kHuge, std::memory_order_relaxed);  // as above
+    return block->base;
+  }
   block->pieces = PiecesFor(size);
   block->base =
       static_cast<char*>(arena::Acquire(block->pieces, alignment < kSuperslabSize ? kSuperslabSize : alignment));
@@ -170,11 +221,26 @@ void Free(void* p, Region* region) {
     return;
   }
   const size_t size = block->size.load(std::memory_order_relaxed);  // ours since the exchange
-  address_map::Remove(block->base, block->pieces);
-  Poison(block->base, block->pieces << kSuperslabShift);
-  arena::Release(block->base, block->pieces);
+  Poison(block->base, BytesOf(*block));
+  if (Keep(block, size)) return;  // it is too little to look at the clock for
+  GiveUpPieces(*block);
   End(block, size, false);
   pool::Balance();
+}
+
+void ReleaseKept() {
+  HugeBlock* block;
+  {
+    LockHolder hold(lock);
+    block = kept;
+    kept = nullptr;
+  }
+  if (block == nullptr) return;
+  g_idle.RemoveIdle(BytesOf(*block));
+  GiveUpPieces(*block);
+  LockHolder hold(lock);
+  block->next_spare = spare;
+  spare = block;
 }
 
 bool HasRoom(const Region* region) {

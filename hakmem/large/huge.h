@@ -33,6 +33,9 @@ bool HasRoom(const Region* region);
 // Frees the block of `region` when `p` is its start; reports otherwise.
 void Free(void* p, Region* region);
 
+// Gives the block that is kept for reuse to the page arena. The arena's keeper.
+void ReleaseKept();
+
 // Bytes that may be used at the start of the block of `region`.
 size_t UsableSize(const Region* region);
 

@@ -8,6 +8,7 @@
 #include "gtest/gtest.h"
 #include "hakmem/config/options.h"
 #include "hakmem/mmap_gate/mmap_gate.h"
+#include "hakmem/page_arena/idle_budget.h"
 #include "hakmem/page_arena/page_arena.h"
 #include "hakmem/superslab/address_map.h"
 #include "testing/support/faults.h"
@@ -20,13 +21,17 @@ constexpr size_t kPiece = kSuperslabSize;
 
 class HugeTest : public testing::Test {
  protected:
-  static void SetUpTestSuite() { gate::OpenWindow(true); }
+  static void SetUpTestSuite() {
+    gate::OpenWindow(true);
+    arena::SetKeeper(ReleaseKept);
+  }
   void SetUp() override {
     arena::UnmapIdle();  // runs then come lowest first, next to each other
     before_ = GetStatistics();
   }
   void TearDown() override {
     g_options.on_error = static_cast<uint64_t>(OnError::kDefault);
+    ReleaseKept();
     EXPECT_EQ(GetStatistics().blocks, before_.blocks);
     EXPECT_EQ(GetStatistics().bytes, before_.bytes);
     EXPECT_EQ(arena::GetUsage().taken, 0u);
@@ -47,6 +52,58 @@ TEST_F(HugeTest, ZeroedEvenWhereThePiecesWereUsed) {
   EXPECT_TRUE(test::IsZero(p, 3 * kPiece - 100));
   EXPECT_GE(UsableSize(address_map::RegionOf(p)), 3 * kPiece - 100);
   Give(p);
+}
+
+TEST_F(HugeTest, AShortBlockIsKeptForTheNext) {
+  const size_t idle = g_idle.idle();
+  char* const p = Take(kPiece - 9999);
+  Give(p);
+  EXPECT_EQ(g_idle.idle(), idle + kPiece);
+  EXPECT_EQ(arena::GetUsage().taken, kPiece);
+  EXPECT_EQ(GetStatistics().blocks, before_.blocks);
+  EXPECT_EQ(Take(kPiece - 99), p) << "of another length, in as many pieces";
+  EXPECT_EQ(g_idle.idle(), idle);
+  EXPECT_EQ(UsableSize(address_map::RegionOf(p)), kPiece);
+  Give(p);
+  // Longer, to read as zero, aligned to more.
+  char* const longer = Take(2 * kPiece);
+  EXPECT_NE(longer, p);
+  char* const zero = Take(kPiece, kPiece, true);
+  EXPECT_NE(zero, p);
+  char* const aligned = Take(kPiece, 2 * kPiece);
+  EXPECT_NE(aligned, p);
+  EXPECT_EQ(Take(kPiece), p);
+  for (char* each : {p, longer, zero, aligned}) Give(each);
+  EXPECT_EQ(arena::GetUsage().taken, kPiece) << "one is kept";
+  EXPECT_EQ(Take(kPiece), p);
+  Give(p);
+}
+
+TEST_F(HugeTest, WhatIsKeptGoesBackWithTheRest) {
+  char* const p = Take(kPiece);
+  memset(p, 1, kPiece);
+  Give(p);
+  EXPECT_GE(arena::PurgeIdle(SIZE_MAX), kPiece);
+  EXPECT_EQ(g_idle.idle(), 0u);
+  EXPECT_EQ(test::ResidentBytes(p, kPiece), 0);
+  EXPECT_EQ(address_map::RegionOf(p), nullptr);
+  Give(Take(kPiece));
+  EXPECT_GE(arena::UnmapIdle(), kPiece);
+  EXPECT_EQ(arena::GetUsage().taken, 0u);
+}
+
+TEST_F(HugeTest, NothingIsKeptWhereIdleMemoryIsNot) {
+  const Options options = g_options;
+  g_options.idle_keep = kPiece - 1;
+  Give(Take(kPiece));
+  EXPECT_EQ(arena::GetUsage().taken, 0u);
+  g_options = options;
+  g_options.purge_delay_ms = 0;
+  Give(Take(kPiece));
+  EXPECT_EQ(arena::GetUsage().taken, 0u);
+  g_options = options;
+  Give(Take(3 * kPiece));
+  EXPECT_EQ(arena::GetUsage().taken, 0u) << "too long";
 }
 
 TEST_F(HugeTest, ABlockWithRoomGrowsWhereItIsAndNeedsWhatItUses) {

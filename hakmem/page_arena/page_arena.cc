@@ -56,6 +56,8 @@ constinit uint32_t high_water HAK_GUARDED_BY(lock) = kFirstSuperslab;
 constinit uint64_t taken_pieces HAK_GUARDED_BY(lock) = 0;
 constinit uint64_t idle_pieces HAK_GUARDED_BY(lock) = 0;
 constinit std::atomic<uint64_t> outside_bytes{0};
+void ReleaseNothing() {}
+constinit void (*release_kept)() = ReleaseNothing;
 
 uint32_t IndexOf(const void* address) { return static_cast<uint32_t>(WindowOffset(address) >> kSuperslabShift); }
 
@@ -284,7 +286,10 @@ bool IsDirty(const void* address, size_t index) {
   return InWindow(address) && dirty.Has(IndexOf(address) + static_cast<uint32_t>(index));
 }
 
+void SetKeeper(void (*release)()) { release_kept = release; }
+
 size_t PurgeIdle(size_t bytes) {
+  release_kept();
   size_t done = 0;
   uint32_t from = kWindowSuperslabs;
   while (done < bytes) {
@@ -322,6 +327,7 @@ size_t PurgeIdle(size_t bytes) {
 }
 
 size_t UnmapIdle() {
+  release_kept();
   size_t done = 0;
   uint32_t at = kFirstSuperslab;
   for (;;) {

@@ -164,6 +164,11 @@ void ReallocOfLargeAfterFree() {
   if (hak_realloc(p, 290'000) != nullptr) printf("realloc did not fail\n");
 }
 void DoubleFreeOfHuge() {
+  char* p = Make(9 * kMiB);
+  hak_free(p);
+  Free(p);
+}
+void DoubleFreeOfShortHuge() {
   char* p = Make(3 * kMiB);
   hak_free(p);
   Free(p);
@@ -272,6 +277,7 @@ constexpr Case kCases[] = {
     CASE(DoubleFreeOfLargeAfterTrim),
     CASE(ReallocOfLargeAfterFree),
     CASE(DoubleFreeOfHuge),
+    CASE(DoubleFreeOfShortHuge),
     CASE(DoubleFreeLater),
     CASE(DoubleFreeThenTrim),
     CASE(DoubleFreeByTwoThreads),

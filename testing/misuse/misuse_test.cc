@@ -63,6 +63,8 @@ const Case kCases[] = {
     {"ReallocOfLargeAfterFree", "realloc", kDouble},
     // Its address is nobody's by then.
     {"DoubleFreeOfHuge", "free", kForeign, true},
+    // This one is kept for the next.
+    {"DoubleFreeOfShortHuge", "free", kDouble},
     {"DoubleFreeLater", "free", kDouble, false, true},
     {"DoubleFreeThenTrim", "free", kDouble},
     {"DoubleFreeByTwoThreads", "free", kDouble, false, true},
