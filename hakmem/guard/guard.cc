@@ -129,9 +129,10 @@ bool CheckGuard(const char* where, const Region& region, const void* p) {
 
 void Delay(void* p, FreeNow free_now) {
   Region* region = address_map::RegionOf(p);
-  if (region == nullptr || IsHuge(*region)) {
+  // Relaxed: RegionOf orders.
+  if (region == nullptr || region->kind.load(std::memory_order_relaxed) != Region::Kind::kSuperslab) {
     // What is no start of a huge block, or no block at all, is reported by `free_now`.
-    if (region != nullptr && region->base == p) CheckGuard("free", *region, p);
+    if (region != nullptr && IsHuge(*region) && region->base == p) CheckGuard("free", *region, p);
     free_now(p);
     return;
   }
