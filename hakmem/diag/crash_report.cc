@@ -1,5 +1,7 @@
 #include "hakmem/diag/crash_report.h"
 
+#include <initializer_list>
+
 #include "hakmem/diag/next_steps.h"
 #include "hakmem/diag/report_parts.h"
 #include "hakmem/platform/os.h"

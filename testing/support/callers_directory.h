@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <initializer_list>
+
 namespace hakmem::test {
 
 // `bazel run` starts a tool elsewhere: file names that its user gave are meant from here on.
