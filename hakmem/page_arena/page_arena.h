@@ -44,8 +44,8 @@ void SetHugePages(void* address, size_t count, bool huge);
 // Whether piece `index` of a run that the caller holds may hold other bytes than zero. False for fresh pieces.
 bool IsDirty(const void* address, size_t index);
 
-// Who keeps runs that nobody uses, to use them again: `release` gives them back to the arena, so that they can be purged
-// or unmapped. It is called without a lock. Constant once the first run is handed out.
+// Who keeps runs that nobody uses, to use them again: `release` gives them back to the arena, so that they can be
+// purged or unmapped. It is called without a lock. Constant once the first run is handed out.
 void SetKeeper(void (*release)());
 
 // Purges idle pieces, highest addresses first, until `bytes` are purged or none is left. Returns bytes purged.
