@@ -123,17 +123,22 @@ void Zero(char* base, size_t size) {
   }
 }
 
-// Huge pages for the pieces that a block of `size` bytes fills, and for the last one where that is an eighth more
-// memory at the most: a page fault instead of hundreds.
+// Of a block's pieces those that get huge pages when `size` bytes of it are used: what it fills, and, of a block of
+// more than one piece, the last one where that is an eighth more memory at the most: a page fault instead of hundreds.
 size_t FilledPieces(size_t size) {
-  const size_t unused = (PiecesFor(size) << kSuperslabShift) - size;
-  return unused <= size / 8 ? PiecesFor(size) : size >> kSuperslabShift;
+  const size_t pieces = PiecesFor(size);
+  const size_t unused = (pieces << kSuperslabShift) - size;
+  return pieces > 1 && unused <= size / 8 ? pieces : size >> kSuperslabShift;
 }
 
-constexpr size_t kLongBlock = 4 * kSuperslabSize;
-constexpr size_t kSparseBlock = 16 * kSuperslabSize;
-void PreferHugePages(const HugeBlock& block, size_t size) {
-  const size_t filled = FilledPieces(size);
+// A block that is to read as zero may stay empty in large parts: its pages come one by one. One of middle length is
+// rather a buffer or a matrix.
+constexpr size_t kLeastFilledZeroes = 4 * kSuperslabSize;
+constexpr size_t kMostFilledZeroes = 16 * kSuperslabSize;
+bool IsSparse(size_t size, bool zero) { return zero && (size < kLeastFilledZeroes || size > kMostFilledZeroes); }
+
+// Huge pages for the block's first `filled` pieces, and for no others.
+void SetHugePages(const HugeBlock& block, size_t filled) {
   arena::SetHugePages(block.base, filled, true);
   // A huge page from before would cost the end of the block more than it uses, unless it is there already.
   if (filled < block.pieces && !arena::IsDirty(block.base, filled)) {
@@ -175,9 +180,7 @@ void* Allocate(size_t size, size_t alignment, bool zero) {
     End(block, size, true);
     return nullptr;
   }
-  // A block that is to read as zero may stay empty in large parts: its pages come one by one. One of middle length is
-  // rather a buffer or a matrix.
-  if (!zero || (size >= kLongBlock && size <= kSparseBlock)) PreferHugePages(*block, size);
+  SetHugePages(*block, IsSparse(size, zero) ? 0 : FilledPieces(size));
   ExposeTo(*block, size);
   if (zero) Zero(block->base, size);
   // Relaxed: Enter publishes.
@@ -307,11 +310,11 @@ void* Resize(void* p, Region* region, size_t size) {
     }
     arena::Moved(from, had, to, pieces);
     block->pieces = pieces;
-    // The last piece is not full.
-    arena::SetHugePages(to + ((pieces - 1) << kSuperslabShift), 1, false);
+    // Whatever its addresses were before.
+    if (FilledPieces(size) < pieces) arena::SetHugePages(to + ((pieces - 1) << kSuperslabShift), 1, false);
     by_moving = true;
   }
-  if (size > old_size) PreferHugePages(*block, size);
+  if (size != old_size) SetHugePages(*block, FilledPieces(size));
   ExposeTo(*block, size);
   block->size.store(size, std::memory_order_relaxed);  // the caller's own block
   LockHolder hold(lock);

@@ -9,7 +9,6 @@ namespace hakmem::tiny {
 namespace {
 
 constexpr size_t kListBytes = 32 << 10;
-constexpr uint32_t kLeastListed = 8;
 constexpr size_t kBatchBytes = 128 << 10;
 // The largest list: four of 1 KiB share it.
 constexpr size_t kMostListBytes = 4 * kListBytes;
@@ -32,11 +31,14 @@ TEST_F(BatchesTest, AListIsBoundedInBlocksAndInBytes) {
       continue;
     }
     const size_t most = ListsOf(c) * kListBytes;
-    const size_t least = kLeastListed * size_t{kSizeClasses[c].block_size};
-    EXPECT_LE(capacity * size_t{kSizeClasses[c].block_size}, most > least ? most : least) << c;
-    EXPECT_GE(capacity, kLeastListed) << c;
+    const size_t bytes = capacity * size_t{kSizeClasses[c].block_size};
+    if (bytes > most) {
+      EXPECT_LE(capacity, 8u) << c;
+      EXPECT_LE(bytes, kBatchBytes) << c << ": no batch could be set aside";
+    }
+    EXPECT_GE(capacity, 4u) << c;
+    if (bytes <= kBatchBytes / 2) EXPECT_GE(capacity, 8u) << c;
     EXPECT_LE(capacity, kMaxListLength) << c;
-    EXPECT_GE(capacity, 1u) << c;
     g_options.tiny_fast_cap = 7;
     EXPECT_LE(ListCapacity(c), 7u) << c;
     g_options.tiny_fast_cap = kMaxListLength;

@@ -83,6 +83,10 @@ HAK_ALWAYS_INLINE bool TryFreeSized(void* p, size_t size) {
 HAK_ALWAYS_INLINE bool TryFreeWide(void* p, size_t size) {
   HeapRest* rest = tls_heap->rest;
   FreeList* list;
+  // No block of these classes starts elsewhere.
+  constexpr size_t kWideStep = kMaxStepped / 8;
+  static_assert(kSizeClasses[kSteppedClasses + 1].block_size % kWideStep == 0);
+  if (HAK_UNLIKELY(reinterpret_cast<uintptr_t>(p) % kWideStep != 0)) return false;
   if (HAK_UNLIKELY(rest == nullptr || !FindList(p, &list))) return false;
   return list == &rest->free[ListOfSize(size) - kSteppedClasses - 1] && TryPush(list, p);
 }

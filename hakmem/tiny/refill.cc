@@ -20,8 +20,9 @@ namespace {
 
 // A free list holds at most this many bytes, and as many lists are set aside as hold about kBatchBytes.
 constexpr size_t kListBytes = size_t{32} << 10;
-// But at least so many blocks.
+// But at least so many blocks, or as many as make a batch, and four in any case.
 constexpr uint32_t kLeastListed = 8;
+constexpr uint32_t kLeastOfAll = 4;
 constexpr size_t kBatchBytes = size_t{128} << 10;
 // What a heap sets aside in all classes together.
 constexpr size_t kAllBatchesBytes = size_t{256} << 10;
@@ -35,7 +36,9 @@ constexpr std::array<uint32_t, kListedClasses> kCapacityByBytes = [] {
   for (unsigned c = 1; c < kListedClasses; ++c) {
     if (!IsClass(c)) continue;
     table[c] = ListsOf(c) * kListBytes / kSizeClasses[c].block_size;
-    if (table[c] < kLeastListed) table[c] = kLeastListed;
+    const uint32_t batch = static_cast<uint32_t>(kBatchBytes / kSizeClasses[c].block_size);
+    const uint32_t least = batch > kLeastListed ? kLeastListed : batch < kLeastOfAll ? kLeastOfAll : batch;
+    if (table[c] < least) table[c] = least;
   }
   return table;
 }();
@@ -174,7 +177,7 @@ void ShareOut(Heap& heap, const Chain& chain, unsigned c) {
   };
   // Blocks of a page that was given back come in another order.
   if (chain.last != block_at(chain.count - 1)) return;
-  uint32_t at = 0;
+  uint32_t at = (chain.count - 1) % lists;
   for (unsigned list = c - 1; list > c - lists; --list) {
     if (heap.alloc(list) != nullptr) continue;
     at += part;

@@ -226,6 +226,12 @@ void FreeWithMuchSmallerSize() {
   Announce(p);
   hak_free_sized(p, 24);
 }
+void FreeSizedOfInterior() {
+  hak_free(Make(3000));  // the list is in use from here on
+  char* p = Make(3000);
+  Announce(p + 16);
+  hak_free_sized(p + 16, 3000);
+}
 void FreeOfHugeWithLargerSize() {
   char* p = Make(3 * kMiB);
   Announce(p);
@@ -286,6 +292,7 @@ constexpr Case kCases[] = {
     CASE(FreeAfterSuperslabIsGone),
     CASE(FreeWithLargerSize),
     CASE(FreeWithMuchSmallerSize),
+    CASE(FreeSizedOfInterior),
     CASE(FreeOfHugeWithLargerSize),
     CASE(FreeOfHugeWithSmallSize),
     CASE(FreeWithOtherAlignment),

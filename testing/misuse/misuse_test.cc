@@ -71,6 +71,7 @@ const Case kCases[] = {
     {"ReallocAfterFree", "realloc", kDouble, false, true},
     {"FreeAfterSlabIsGone", "free", kDouble},
     {"FreeAfterSuperslabIsGone", "free", kForeign, true},
+    {"FreeSizedOfInterior", "free_sized", kInterior},
     {"FreeWithLargerSize", "free_sized", kSize},
     {"FreeWithMuchSmallerSize", "free_sized", kSize},
     {"FreeOfHugeWithLargerSize", "free_sized", kSize},
