@@ -78,6 +78,8 @@ TEST_F(HugeTest, ABlockNeedsLittleMoreThanItUses) {
   Give(p);
   arena::PurgeIdle(SIZE_MAX);
   EXPECT_EQ(Take(kPiece + 50'000, kPiece, true), p);
+  p[0] = 1;
+  EXPECT_EQ(test::ResidentBytes(p, 2 * kPiece), 4096) << "its pages come one by one";
   EXPECT_LE(resident(p, kPiece + 50'000), kPiece + 50'000 + kPiece / 8);
   Give(p);
 }
