@@ -37,7 +37,7 @@ bool WriteFreed(const void* p, const void* caller) {
     if (!tiny::MarkFreed("free", p)) return false;
   }
   // What is no block of hakmem's is reported by the caller.
-  if (address_map::RegionOf(p) != nullptr) Write(Event::kFree, p, core::UsableSize(p), caller);
+  if (core::Owns(p)) Write(Event::kFree, p, core::UsableSize(p), caller);
   return true;
 }
 

@@ -75,8 +75,8 @@ HugeBlock* Begin(size_t bytes, bool* reuse) {
     blocks_now.Add(1);
     bytes_now.Add(bytes);
     allocated.Add(1);
+    if (*reuse) g_idle.RemoveIdle(BytesOf(*block));
   }
-  if (*reuse) g_idle.RemoveIdle(BytesOf(*block));
   if (block != nullptr) return block;
   block = static_cast<HugeBlock*>(gate::AllocateMetadata(sizeof(HugeBlock), 64));
   if (block == nullptr) {
@@ -93,25 +93,6 @@ void End(HugeBlock* block, size_t bytes, bool never) {
   block->next_spare = spare;
   spare = block;
   Uncount(bytes, never);
-}
-
-// Keeps a block of `size` bytes that was just freed, and counts it as gone; false, and nothing done, when it is too
-// long for that, another one is kept, or idle memory is not to be kept.
-bool Keep(HugeBlock* block, size_t size) {
-  if (block->pieces > kMostKeptPieces || !InWindow(block->base)) return false;
-  if (BytesOf(*block) > g_options.idle_keep || g_options.purge_delay_ms == 0) return false;
-  g_idle.AddIdle(BytesOf(*block), os::NowMs());  // before somebody can take it
-  {
-    LockHolder hold(lock);
-    if (kept == nullptr) {
-      UncountRoom(*block);
-      Uncount(size, false);
-      kept = block;
-      return true;
-    }
-  }
-  g_idle.RemoveIdle(BytesOf(*block));
-  return false;
 }
 
 // Zeroes those pieces that may hold other bytes; fresh ones are not touched.
@@ -141,15 +122,59 @@ bool IsSparse(size_t size, bool zero) { return zero && (size < kLeastFilledZeroe
 void SetHugePages(const HugeBlock& block, size_t filled) {
   arena::SetHugePages(block.base, filled, true);
   // A huge page from before would cost the end of the block more than it uses, unless it is there already.
-  if (filled < block.pieces && !arena::IsDirty(block.base, filled)) {
-    arena::SetHugePages(block.base + (filled << kSuperslabShift), block.pieces - filled, false);
+  for (size_t i = filled; i < block.pieces; ++i) {
+    if (!arena::IsDirty(block.base, i)) arena::SetHugePages(block.base + (i << kSuperslabShift), 1, false);
   }
 }
 
-// The pieces of a block that is none any more go to the page arena.
-void GiveUpPieces(const HugeBlock& block) {
-  address_map::Remove(block.base, block.pieces);
-  arena::Release(block.base, block.pieces);
+// The pieces of a block that is none any more go to the page arena, its metadata to the spares.
+void GiveUp(HugeBlock* block) {
+  address_map::Remove(block->base, block->pieces);
+  arena::Release(block->base, block->pieces);
+  LockHolder hold(lock);
+  block->next_spare = spare;
+  spare = block;
+}
+
+// Keeps a block of `size` bytes that was just freed, in place of the one before, and counts it as gone; false, and
+// nothing done, when it is too long for that or idle memory is not to be kept.
+bool Keep(HugeBlock* block, size_t size) {
+  if (block->pieces > kMostKeptPieces || !InWindow(block->base)) return false;
+  if (BytesOf(*block) > g_options.idle_keep || g_options.purge_delay_ms == 0) return false;
+  const uint64_t now = os::NowMs();
+  HugeBlock* former;
+  {
+    LockHolder hold(lock);
+    UncountRoom(*block);
+    Uncount(size, false);
+    former = kept;
+    kept = block;
+    // Under the lock, as everywhere: a fork finds what is kept and what is idle agree.
+    g_idle.AddIdle(BytesOf(*block), now);
+    if (former != nullptr) g_idle.RemoveIdle(BytesOf(*former));
+  }
+  if (former != nullptr) GiveUp(former);
+  return true;
+}
+
+// Gives the kept block up, when there is one and it starts at `at`, or anywhere when that is nullptr. Whether it did.
+bool GiveUpKept(const char* at) {
+  HugeBlock* block;
+  {
+    LockHolder hold(lock);
+    block = kept;
+    if (block == nullptr || (at != nullptr && block->base != at)) return false;
+    kept = nullptr;
+    g_idle.RemoveIdle(BytesOf(*block));
+  }
+  GiveUp(block);
+  return true;
+}
+
+// Takes the pieces behind the block, which may be those of the kept one.
+bool ExtendInPlace(const HugeBlock& block, size_t more) {
+  if (arena::ExtendInPlace(block.base, block.pieces, more)) return true;
+  return GiveUpKept(block.base + BytesOf(block)) && arena::ExtendInPlace(block.base, block.pieces, more);
 }
 
 // The program may touch the first `size` bytes of the block's pieces.
@@ -225,26 +250,18 @@ void Free(void* p, Region* region) {
   }
   const size_t size = block->size.load(std::memory_order_relaxed);  // ours since the exchange
   Poison(block->base, BytesOf(*block));
-  if (Keep(block, size)) return;  // it is too little to look at the clock for
-  GiveUpPieces(*block);
+  if (Keep(block, size)) {
+    // With little idle memory there is nothing to look at.
+    if (g_idle.idle() > g_options.idle_keep) pool::Balance();
+    return;
+  }
+  address_map::Remove(block->base, block->pieces);
+  arena::Release(block->base, block->pieces);
   End(block, size, false);
   pool::Balance();
 }
 
-void ReleaseKept() {
-  HugeBlock* block;
-  {
-    LockHolder hold(lock);
-    block = kept;
-    kept = nullptr;
-  }
-  if (block == nullptr) return;
-  g_idle.RemoveIdle(BytesOf(*block));
-  GiveUpPieces(*block);
-  LockHolder hold(lock);
-  block->next_spare = spare;
-  spare = block;
-}
+void ReleaseKept() { (void)GiveUpKept(nullptr); }
 
 bool HasRoom(const Region* region) {
   return static_cast<const HugeBlock*>(region)->has_room;  // the caller's own block
@@ -271,7 +288,7 @@ void* Resize(void* p, Region* region, size_t size) {
       arena::Release(tail, count);
       pool::Balance();
     }
-  } else if (arena::ExtendInPlace(block->base, block->pieces, pieces - block->pieces)) {
+  } else if (ExtendInPlace(*block, pieces - block->pieces)) {
     const size_t had = block->pieces;
     block->pieces = pieces;
     if (!address_map::Enter(block, pieces)) {

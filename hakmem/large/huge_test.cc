@@ -95,17 +95,46 @@ TEST_F(HugeTest, AShortBlockIsKeptForTheNext) {
   EXPECT_EQ(g_idle.idle(), idle);
   EXPECT_EQ(UsableSize(address_map::RegionOf(p)), kPiece);
   Give(p);
-  // Longer, to read as zero, aligned to more.
-  char* const longer = Take(2 * kPiece);
-  EXPECT_NE(longer, p);
-  char* const zero = Take(kPiece, kPiece, true);
-  EXPECT_NE(zero, p);
+  // Not for one that is aligned to more.
   char* const aligned = Take(kPiece, 2 * kPiece);
-  EXPECT_NE(aligned, p);
-  EXPECT_EQ(Take(kPiece), p);
-  for (char* each : {p, longer, zero, aligned}) Give(each);
-  EXPECT_EQ(arena::GetUsage().taken, kPiece) << "one is kept";
-  EXPECT_EQ(Take(kPiece), p);
+  EXPECT_EQ(g_idle.idle(), arena::GetUsage().idle) << "given up: it may have been what was wanted";
+  Give(aligned);
+}
+
+TEST_F(HugeTest, TheOneFreedLastIsKept) {
+  char* const first = Take(kPiece);
+  char* const second = Take(2 * kPiece);
+  const size_t idle = g_idle.idle();
+  Give(first);
+  Give(second);
+  EXPECT_EQ(arena::GetUsage().taken, 2 * kPiece) << "of the other one the arena knows";
+  EXPECT_EQ(g_idle.idle(), idle + 3 * kPiece);
+  EXPECT_EQ(address_map::RegionOf(first), nullptr);
+  EXPECT_EQ(Take(2 * kPiece), second);
+  EXPECT_EQ(Take(kPiece), first);
+  EXPECT_EQ(g_idle.idle(), idle);
+  Give(first);
+  Give(second);
+}
+
+TEST_F(HugeTest, ABlockGrowsIntoTheKeptOneBehindIt) {
+  const uint64_t in_place = GetStatistics().in_place;
+  char* const p = Take(4 * kPiece);
+  char* const behind = Take(2 * kPiece);
+  ASSERT_EQ(behind, p + 4 * kPiece);
+  Give(behind);
+  ASSERT_EQ(arena::GetUsage().taken, 6 * kPiece);
+  EXPECT_EQ(Change(p, 5 * kPiece), p);
+  EXPECT_EQ(GetStatistics().in_place, in_place + 1);
+  EXPECT_EQ(arena::GetUsage().taken, 5 * kPiece);
+  Give(p);
+}
+
+TEST_F(HugeTest, OtherBlocksUseWhatIsKeptBeforeNewMemory) {
+  char* const p = Take(2 * kPiece);
+  Give(p);
+  EXPECT_EQ(Take(kPiece, kPiece, true), p);
+  EXPECT_EQ(arena::GetUsage().taken, kPiece);
   Give(p);
 }
 

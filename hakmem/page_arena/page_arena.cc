@@ -175,14 +175,21 @@ void SetForeignAside(Run run) {
 
 void* AcquireInWindow(size_t count, size_t alignment) {
   bool reclaimed = false;
+  bool asked = false;
   for (;;) {
     Run run;
     {
       LockHolder hold(lock);
       run = FindRun(count, alignment, high_water, true);
-      if (run.count == 0) run = FindRun(count, alignment, kWindowSuperslabs, false);
-      if (run.count == 0) return nullptr;
-      Take(run);
+      if (run.count == 0 && asked) run = FindRun(count, alignment, kWindowSuperslabs, false);
+      if (run.count != 0) Take(run);
+    }
+    if (run.count == 0) {
+      if (asked) return nullptr;
+      // What is kept is resident, too, and comes before memory that is not.
+      release_kept();
+      asked = true;
+      continue;
     }
     switch (MapMissing(run)) {
       case gate::Outcome::kDone: return WindowAddress(run.first);
@@ -289,7 +296,7 @@ bool IsDirty(const void* address, size_t index) {
 void SetKeeper(void (*release)()) { release_kept = release; }
 
 size_t PurgeIdle(size_t bytes) {
-  release_kept();
+  if (bytes != 0) release_kept();
   size_t done = 0;
   uint32_t from = kWindowSuperslabs;
   while (done < bytes) {
