@@ -138,10 +138,9 @@ void GiveUp(HugeBlock* block) {
 
 // Keeps a block of `size` bytes that was just freed, in place of the one before, and counts it as gone; false, and
 // nothing done, when it is too long for that or idle memory is not to be kept.
-bool Keep(HugeBlock* block, size_t size) {
+bool Keep(HugeBlock* block, size_t size, uint64_t now) {
   if (block->pieces > kMostKeptPieces || !InWindow(block->base)) return false;
   if (BytesOf(*block) > g_options.idle_keep || g_options.purge_delay_ms == 0) return false;
-  const uint64_t now = os::NowMs();
   HugeBlock* former;
   {
     LockHolder hold(lock);
@@ -250,9 +249,14 @@ void Free(void* p, Region* region) {
   }
   const size_t size = block->size.load(std::memory_order_relaxed);  // ours since the exchange
   Poison(block->base, BytesOf(*block));
-  if (Keep(block, size)) {
-    // With little idle memory there is nothing to look at.
-    if (g_idle.idle() > g_options.idle_keep) pool::Balance();
+  const uint64_t now = os::NowMs();
+  if (Keep(block, size, now)) {
+    // A look for each free would cost as much as the rest, where more lies idle than is to be kept: one a millisecond.
+    static constinit std::atomic<uint64_t> looked{0};
+    if (g_idle.idle() > g_options.idle_keep && looked.load(std::memory_order_relaxed) != now) {  // a guess
+      looked.store(now, std::memory_order_relaxed);                                              // as above
+      pool::Balance();
+    }
     return;
   }
   address_map::Remove(block->base, block->pieces);
