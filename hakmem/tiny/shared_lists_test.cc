@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "hakmem/platform/poison.h"
 #include "hakmem/tiny/test_heap.h"
 #include "hakmem/tiny/tiny.h"
 
@@ -129,7 +130,10 @@ TEST_F(SharedListsTest, BlocksOfPurgedPagesAreHandedOutOnce) {
   ASSERT_GT(owned.PurgeFreePages(), 0u);
   Unplace(*me, owned);
   Place(*me, owned);
-  const auto fill = [](Block* block) { memset(static_cast<void*>(block), 0x55, 640); };
+  const auto fill = [](Block* block) {
+    Unpoison(block, 640);  // the interface would
+    memset(static_cast<void*>(block), 0x55, 640);
+  };
   for (Block* block : out) fill(block);
   for (size_t i = 0; i < freed; ++i) {
     out.push_back(Get(me, kLists[i % 4]));
