@@ -158,16 +158,16 @@ TEST(Lists, ALargeSlabStaysForOneBlock) {
 
 TEST(Sources, TheBoundsSimulatedAreThoseInUse) {
   const ListBounds bounds = BoundsInUse();
-  const std::string refill = Contents("hakmem/tiny/refill.cc");
-  const auto says = [&refill](const char* name, size_t bytes) {
-    return refill.find(absl::StrCat("constexpr size_t ", name, " = size_t{", bytes >> 10, "} << 10;")) !=
+  const std::string lists = Contents("hakmem/tiny/lists.cc");
+  const auto says = [&lists](const char* name, size_t bytes) {
+    return lists.find(absl::StrCat("constexpr size_t ", name, " = size_t{", bytes >> 10, "} << 10;")) !=
            std::string::npos;
   };
   EXPECT_TRUE(says("kListBytes", bounds.list_bytes));
   EXPECT_TRUE(says("kBatchBytes", bounds.batch_bytes));
   EXPECT_TRUE(says("kAllBatchesBytes", bounds.all_batches_bytes));
-  EXPECT_NE(refill.find("constexpr size_t kMostExtraBytes = size_t{4} << 20;"), std::string::npos);
-  EXPECT_NE(refill.find("constexpr uint8_t kMaxBatches = 8;"), std::string::npos);
+  EXPECT_NE(lists.find("constexpr size_t kMostExtraBytes = size_t{4} << 20;"), std::string::npos);
+  EXPECT_NE(lists.find("constexpr uint8_t kMaxBatches = 8;"), std::string::npos);
   EXPECT_NE(Contents("hakmem/tiny/heap.h").find(absl::StrCat("kMaxListLength = ", bounds.list_blocks, ";")),
             std::string::npos);
 }

@@ -129,8 +129,9 @@ bool CheckGuard(const char* where, const Region& region, const void* p) {
 
 void Delay(void* p, FreeNow free_now) {
   Region* region = address_map::RegionOf(p);
-  // Relaxed: RegionOf orders.
-  if (region == nullptr || region->kind.load(std::memory_order_relaxed) != Region::Kind::kSuperslab) {
+  const bool in_slab =
+      region != nullptr && region->kind.load(std::memory_order_relaxed) == Region::Kind::kSuperslab;  // RegionOf orders
+  if (!in_slab) {
     // What is no start of a huge block, or no block at all, is reported by `free_now`.
     if (region != nullptr && IsHuge(*region) && region->base == p) CheckGuard("free", *region, p);
     free_now(p);

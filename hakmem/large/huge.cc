@@ -192,8 +192,8 @@ void* Allocate(size_t size, size_t alignment, bool zero) {
   if (reused) {
     arena::SetHugePages(block->base, FilledPieces(size), true);
     ExposeTo(*block, size);
-    // Relaxed, both: the block is ours alone, and the program takes it from thread to thread as it does with any.
-    block->size.store(size, std::memory_order_relaxed);
+    // The block is ours alone, and the program takes it from thread to thread as it does with any.
+    block->size.store(size, std::memory_order_relaxed);                 // the program orders
     block->kind.store(Region::Kind::kHuge, std::memory_order_relaxed);  // as above
     return block->base;
   }

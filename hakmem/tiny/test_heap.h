@@ -15,6 +15,7 @@
 #include "hakmem/superslab/owned_slab.h"
 #include "hakmem/tiny/heap_pool.h"
 #include "hakmem/tiny/heap_slabs.h"
+#include "hakmem/tiny/lists.h"
 #include "hakmem/tiny/outbox.h"
 #include "hakmem/tiny/refill.h"
 #include "hakmem/tiny/thread_heap.h"

@@ -13,6 +13,7 @@
 #include "hakmem/platform/os.h"
 #include "hakmem/tiny/heap_pool.h"
 #include "hakmem/tiny/heap_slabs.h"
+#include "hakmem/tiny/lists.h"
 #include "hakmem/tiny/outbox.h"
 #include "hakmem/tiny/refill.h"
 

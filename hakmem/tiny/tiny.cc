@@ -8,6 +8,7 @@
 #include "hakmem/superslab/slab_event.h"
 #include "hakmem/tiny/heap_pool.h"
 #include "hakmem/tiny/heap_slabs.h"
+#include "hakmem/tiny/lists.h"
 #include "hakmem/tiny/outbox.h"
 #include "hakmem/tiny/refill.h"
 #include "hakmem/tiny/thread_heap.h"

@@ -152,28 +152,23 @@ TEST_F(VisitsTest, HeapsThatKeepSlabsLeaveThoseOfVisitorsAlone) {
   keeper.Free(kept);
 }
 
-TEST_F(VisitsTest, LargeClassesAreNotVisited) {
-  Visitor me;
-  Block* const block = me.Allocate(kMaxListedClass + 1);
-  EXPECT_EQ(OwnerOf(block), me->who.id);
-  me.Free(block);
-}
-
-TEST_F(VisitsTest, WithoutAdoptionNobodyVisits) {
-  g_options.tiny_ss_adopt = 0;
-  Visitor me;
-  Block* const block = me.Allocate(ClassOfSize(300));
-  EXPECT_EQ(OwnerOf(block), me->who.id);
-  me.Free(block);
-}
-
-// There is no list for what fills the rest of a line.
-TEST_F(VisitsTest, WithoutListsNobodyVisits) {
+// Where the slab has no list, or what fills the rest of a line would find none, or slabs stay with their heaps.
+TEST_F(VisitsTest, NobodyVisitsWhereItCannotBe) {
+  const auto keeps = [](unsigned c) {
+    Visitor me;
+    Block* const block = me.Allocate(c);
+    const bool kept = OwnerOf(block) == me->who.id;
+    me.Free(block);
+    return kept;
+  };
+  const unsigned c = ClassOfSize(48);
+  EXPECT_FALSE(keeps(c));
+  EXPECT_TRUE(keeps(kMaxListedClass + 1));
   g_options.tiny_fast_cap = 0;
-  Visitor me;
-  Block* const block = me.Allocate(ClassOfSize(48));
-  EXPECT_EQ(OwnerOf(block), me->who.id);
-  me.Free(block);
+  EXPECT_TRUE(keeps(c)) << "no lists";
+  g_options.tiny_fast_cap = kMaxListLength;
+  g_options.tiny_ss_adopt = 0;
+  EXPECT_TRUE(keeps(c)) << "no adoption";
 }
 
 // Whether a thread that starts beside `others` heaps visits.

@@ -1,0 +1,342 @@
+#include "hakmem/tiny/lists.h"
+
+#include <array>
+#include <utility>
+
+#include "hakmem/config/options.h"
+#include "hakmem/diag/check.h"
+#include "hakmem/superslab/address_map.h"
+#include "hakmem/tiny/heap_slabs.h"
+#include "hakmem/tiny/outbox.h"
+
+namespace hakmem::tiny {
+namespace {
+
+// A free list holds at most this many bytes, and as many lists are set aside as hold about kBatchBytes.
+constexpr size_t kListBytes = size_t{32} << 10;
+// But at least so many blocks, or as many as make a batch, and four in any case.
+constexpr uint32_t kLeastListed = 8;
+constexpr uint32_t kLeastOfAll = 4;
+constexpr size_t kBatchBytes = size_t{128} << 10;
+// What a heap sets aside in all classes together.
+constexpr size_t kAllBatchesBytes = size_t{256} << 10;
+// And at the most beyond that, while blocks that went back to their slabs are soon wanted again.
+constexpr size_t kMostExtraBytes = size_t{4} << 20;
+constexpr uint8_t kMaxBatches = 8;
+
+// A table: a division in each takeover would cost as much as the rest of it.
+constexpr std::array<uint32_t, kListedClasses> kCapacityByBytes = [] {
+  std::array<uint32_t, kListedClasses> table{};
+  for (unsigned c = 1; c < kListedClasses; ++c) {
+    if (!IsClass(c)) continue;
+    table[c] = ListsOf(c) * kListBytes / kSizeClasses[c].block_size;
+    const uint32_t batch = static_cast<uint32_t>(kBatchBytes / kSizeClasses[c].block_size);
+    const uint32_t least = batch > kLeastListed ? kLeastListed : batch < kLeastOfAll ? kLeastOfAll : batch;
+    if (table[c] < least) table[c] = least;
+  }
+  return table;
+}();
+
+// Batches are linked through the second word of their first block.
+struct BatchHead {
+  Block* next_block;
+  Block* next_batch;
+};
+HAK_NO_ASAN Block* NextBatch(const Block* first) { return reinterpret_cast<const BatchHead*>(first)->next_batch; }
+HAK_NO_ASAN void SetNextBatch(Block* first, Block* next) { reinterpret_cast<BatchHead*>(first)->next_batch = next; }
+
+// About how much a full list of the class holds.
+size_t BatchBytes(unsigned size_class) { return ListCapacity(size_class) * kSizeClasses[size_class].block_size; }
+
+uint32_t BatchesAllowed(unsigned size_class) {
+  const size_t bytes = BatchBytes(size_class);
+  if (bytes == 0) return 0;
+  const size_t batches = kBatchBytes / bytes;
+  return static_cast<uint32_t>(batches < kMaxBatches ? batches : kMaxBatches);
+}
+
+// What a heap may set aside follows how it uses memory. Blocks that go back to their slabs one by one and are taken out
+// again cost a cache miss or two each; a load that does so gets more room. A heap that only frees loses it again, and
+// with it, batch by batch, what it has set aside.
+size_t BatchBytesAllowed(const Heap& heap) { return kAllBatchesBytes + heap.rest->batch_extra; }
+
+// `bytes` go back to slabs. Half as fast as it grows, so that a load that does both in turn keeps its room.
+void ShrinkExtra(Heap& heap, size_t bytes) {
+  const size_t less = bytes / 2;
+  heap.rest->batch_extra -= less < heap.rest->batch_extra ? less : heap.rest->batch_extra;
+}
+
+void ResetFilled(FreeList& list, unsigned size_class) {
+  list.head = nullptr;
+  const uintptr_t start = ThreadPointer() + kMaxListLength - ListCapacity(size_class);
+  __atomic_store_n(&list.filled, start, __ATOMIC_RELAXED);  // read by others, to whom it only says: not yours
+}
+
+// A block that is freed a second time, others after it, closes its list to a ring. Finds out whether there is one, at
+// the price of a comparison a block (Brent's algorithm); reports it then, and opens it, so that each block in it goes
+// home once. What was freed before the block's first time cannot be reached any more.
+void OpenRing(Block* first) {
+  Block* mark = first;
+  size_t length = 1;
+  size_t limit = 1;
+  Block* block = NextOf(first);
+  for (; block != nullptr && block != mark; block = NextOf(block), ++length) {
+    if (HAK_UNLIKELY(length == limit)) {
+      mark = block;
+      limit *= 2;
+      length = 0;
+    }
+  }
+  if (HAK_LIKELY(block == nullptr)) return;
+  // Two that are a ring's length apart meet where the ring begins: at the block that was freed twice.
+  Block* behind = first;
+  Block* ahead = first;
+  for (size_t i = 0; i < length; ++i) ahead = NextOf(ahead);
+  for (; behind != ahead; ahead = NextOf(ahead)) behind = NextOf(behind);
+  Block* last = behind;
+  for (size_t i = 1; i < length; ++i) last = NextOf(last);
+  SetNext(last, nullptr);
+  ReportFault(Fault::kDoubleFree, "free", behind, "found when its list went back to the slab");
+}
+
+// Takes a block of an alloc list for another one that shares its class, which gets a few of the next ones as well, so
+// that a program that uses both sizes in turn seldom comes here.
+constexpr size_t kLentBytes = size_t{4} << 10;
+constexpr uint32_t kLendMark = 4;
+Block* Lend(Heap& heap, unsigned from, unsigned to) {
+  Block* first = heap.alloc(from);
+  Block* rest = NextOf(first);
+  Block* last = first;
+  const Block* mark = first;
+  uint32_t count = 0;
+  for (size_t bytes = 0; rest != nullptr && bytes < kLentBytes; bytes += to * kMinBlock) {
+    // What is cut off here would open a ring unseen: a short one is found.
+    if (HAK_UNLIKELY(rest == first || rest == mark)) {
+      OpenRing(first);
+      return Lend(heap, from, to);
+    }
+    if (++count == kLendMark) mark = rest;
+    last = rest;
+    rest = NextOf(rest);
+  }
+  heap.lent.Add(ClassOfList(from));
+  heap.alloc(from) = rest;
+  heap.alloc(to) = last == first ? nullptr : NextOf(first);
+  if (last != first) SetNext(last, nullptr);
+  return first;
+}
+
+// Of lists that are full one in so many is looked at: the walk costs a sixth of the frees that filled it.
+constexpr uintptr_t kListsPerLook = 16;
+bool IsLookedAt(const Block* first) { return (reinterpret_cast<uintptr_t>(first) / kMinBlock) % kListsPerLook == 0; }
+
+// Puts a run of blocks of one slab back.
+void GiveBackRun(Heap& heap, Slab& slab, const Chain& chain) {
+  if (HAK_UNLIKELY(slab.owner() != heap.who.id)) {
+    // Released since the blocks were freed: as good as freed by a stranger.
+    Block* block = chain.first;
+    for (uint32_t i = 0; i < chain.count; ++i) {
+      Block* next = NextOf(block);
+      AddToOutbox(heap, slab, block);
+      block = next;
+    }
+    return;
+  }
+  std::optional<OwnedSlab> owned = OwnedSlab::Claim(slab, heap.who);
+  HAK_ASSERT(owned.has_value());
+  heap.counters.flushed.Add(chain.count);
+  owned->Push(chain);
+  const unsigned c = slab.size_class();
+  if (c <= kMaxListedClass) heap.rest->hot[c] = &slab;
+  // Most runs come to a slab that had free blocks before and has others out: it stays where it is.
+  if (slab.place != Slab::Place::kBench || owned->IsHome()) Settle(heap, std::move(*owned));
+}
+
+}  // namespace
+
+uint32_t ListCapacity(unsigned size_class) {
+  if (size_class > kMaxListedClass) return 0;
+  const uint32_t by_bytes = kCapacityByBytes[size_class];
+  const uint32_t most = g_options.tiny_fast_cap;
+  return by_bytes < most ? by_bytes : most;
+}
+
+bool HasList(unsigned size_class) { return size_class <= kMaxListedClass && g_options.tiny_fast_cap != 0; }
+
+void GrowExtra(Heap& heap, size_t bytes) {
+  const size_t extra = heap.rest->batch_extra + bytes;
+  heap.rest->batch_extra = extra < kMostExtraBytes ? extra : kMostExtraBytes;
+}
+
+Block* TakeBatch(Heap& heap, unsigned c) {
+  Block* batch = heap.rest->batches[c];
+  if (batch == nullptr) return nullptr;
+  heap.rest->batches[c] = NextBatch(batch);
+  --heap.rest->batch_count[c];
+  heap.rest->batch_bytes -= BatchBytes(c);
+  return batch;
+}
+
+Block* TakeFromLists(Heap& heap, unsigned list, unsigned size_class) {
+  FreeList& freed = heap.free(size_class);
+  if (Block* first = freed.head; first != nullptr) {
+    heap.counters.takeovers.Add(1);
+    ResetFilled(freed, size_class);
+    heap.alloc(list) = NextOf(first);
+    return first;
+  }
+  if (size_class > kSteppedClasses) return nullptr;
+  for (unsigned other = size_class; ClassOfList(other) == size_class; --other) {
+    if (heap.alloc(other) != nullptr) return Lend(heap, other, list);
+  }
+  return nullptr;
+}
+
+void Refilled(Heap& heap, unsigned list, unsigned size_class) {
+  if (list == size_class || heap.alloc(list) != nullptr) return;
+  heap.alloc(list) = heap.alloc(size_class);
+  heap.alloc(size_class) = nullptr;
+}
+
+void SetAside(Heap& heap, unsigned c) {
+  FreeList& list = heap.free(c);
+  Block* first = list.head;
+  ResetFilled(list, c);
+  if (first == nullptr) return;
+  if (heap.rest->batch_count[c] < BatchesAllowed(c) && heap.rest->batch_bytes < BatchBytesAllowed(heap)) {
+    heap.rest->batch_bytes += BatchBytes(c);
+    SetNextBatch(first, heap.rest->batches[c]);
+    heap.rest->batches[c] = first;
+    ++heap.rest->batch_count[c];
+    return;
+  }
+  ShrinkExtra(heap, BatchBytes(c));
+  if (IsLookedAt(first)) OpenRing(first);
+  GiveBack(heap, first);
+  if (heap.rest->batch_bytes > BatchBytesAllowed(heap)) {
+    if (Block* batch = TakeBatch(heap, c); batch != nullptr) {
+      if (IsLookedAt(batch)) OpenRing(batch);
+      GiveBack(heap, batch);
+    }
+  }
+}
+
+namespace {
+
+// Puts a list of blocks back, of about `kRuns` slabs at a time.
+template <size_t kRuns>
+void GiveBackAtOnce(Heap& heap, Block* first) {
+  // Blocks of a list lie in many slabs, in the order of their frees: gathered by slab, most slabs are claimed and
+  // settled once.
+  struct Run {
+    const char* base;
+    const SizeClass* row;
+    Slab* slab;
+    // A chain, without its constructor.
+    Block* first;
+    Block* last;
+    uint32_t count;
+  };
+  uintptr_t pieces[kRuns];  // of the runs
+  Run runs[kRuns];
+  uint64_t used = 0;  // a bit for each run; what is not used is not set up
+  uintptr_t refused = 0;
+  const auto give_back = [&heap](const Run& run) {
+    if (run.count != 0) GiveBackRun(heap, *run.slab, {run.first, run.last, run.count});
+  };
+  while (first != nullptr) {
+    const uintptr_t piece = reinterpret_cast<uintptr_t>(first) >> kSlabShift;
+    const size_t at = piece % kRuns;
+    const bool in_use = ((used >> at) & 1) != 0;
+    Run& run = runs[at];
+    if (!in_use || pieces[at] != piece) {
+      if (in_use) give_back(run);
+      Slab* slab = address_map::SlabOf(first);
+      HAK_CHECK(slab != nullptr);  // blocks in lists are ours
+      pieces[at] = piece;
+      used |= uint64_t{1} << at;
+      run = {slab->base(), &slab->geometry(), slab, nullptr, nullptr, 0};
+    }
+    const auto is_block = [&run](const Block* block) {
+      return run.row->IsBlockAt(static_cast<size_t>(reinterpret_cast<const char*>(block) - run.base));
+    };
+    if (HAK_UNLIKELY(!is_block(first))) {
+      ReportFault(Fault::kInteriorPointer, "free", first, "found when its list went back to the slab");
+      // No list has more of them, unless they are a ring.
+      if (++refused > kMaxListLength) break;
+      first = NextOf(first);
+      continue;
+    }
+    // The blocks of the slab that follow come along. In a ring, which nobody looked for, not more than there are.
+    Block* last = first;
+    uint32_t count = 1;
+    Block* next = NextOf(last);
+    while (reinterpret_cast<uintptr_t>(next) >> kSlabShift == piece && count < run.row->capacity &&
+           HAK_LIKELY(is_block(next))) {
+      last = next;
+      next = NextOf(last);
+      ++count;
+    }
+    if (HAK_UNLIKELY(last == run.last)) {
+      // Back at where the run ends, as its last block links to nothing: at the end of a ring, freed twice.
+      ReportFault(Fault::kDoubleFree, "free", last, "found when its list went back to the slab");
+      run.count = 1;
+      for (const Block* block = run.first; block != run.last; block = NextOf(block)) ++run.count;
+      first = next;
+      continue;
+    }
+    if (run.count == 0) run.last = last;
+    SetNext(last, run.first);
+    run.first = first;
+    run.count += count;
+    first = next;
+  }
+  for (; used != 0; used &= used - 1) give_back(runs[__builtin_ctzll(used)]);
+}
+
+}  // namespace
+
+void GiveBack(Heap& heap, Block* first) { GiveBackAtOnce<64>(heap, first); }
+
+void PushFreed(Heap& heap, OwnedSlab& owned, Block* block) {
+  if (HAK_UNLIKELY(owned.first_free() == block)) {
+    ReportFault(Fault::kDoubleFree, "free", block, "it was freed last");
+    return;
+  }
+  Chain chain;
+  chain.PushFront(block);
+  owned.Push(chain);
+  heap.counters.flushed.Add(1);
+}
+
+void GiveBackTo(Heap& heap, Slab& slab, Block* block) {
+  std::optional<OwnedSlab> owned = OwnedSlab::Claim(slab, heap.who);
+  HAK_CHECK(owned.has_value());
+  PushFreed(heap, *owned, block);
+  Settle(heap, std::move(*owned));
+}
+
+void GiveBackLists(Heap& heap) {
+  const auto give_back = [&heap](Block* first) {
+    OpenRing(first);
+    // At the end of a thread what its stack has touched stays resident (glibc keeps stacks): a small frame.
+    GiveBackAtOnce<16>(heap, first);
+  };
+  heap.used.ForEach([&](unsigned c) {
+    if (c > kMaxListedClass) return;
+    for (unsigned list = c; list != 0 && ClassOfList(list) == c; --list) {
+      if (Block* first = heap.alloc(list); first != nullptr) {
+        heap.alloc(list) = nullptr;
+        give_back(first);
+      }
+    }
+    FreeList& list = heap.free(c);
+    if (Block* first = list.head; first != nullptr) {
+      ResetFilled(list, c);
+      give_back(first);
+    }
+    while (Block* batch = TakeBatch(heap, c)) give_back(batch);
+  });
+}
+
+}  // namespace hakmem::tiny
