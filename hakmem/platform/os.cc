@@ -293,11 +293,16 @@ int ReserveInFile(int fd, uint64_t offset, size_t size) {
 }
 
 MapResult MapPiece(int fd, uint64_t offset, size_t size) {
-  return ToMapResult(Syscall(SYS_mmap, 0, static_cast<long>(size), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
-                             fd, static_cast<long>(offset)));
+  const MapResult r = ToMapResult(Syscall(SYS_mmap, 0, static_cast<long>(size), PROT_READ | PROT_WRITE,
+                                          MAP_SHARED | MAP_POPULATE, fd, static_cast<long>(offset)));
+  if (r.ptr != nullptr) AddressesArrive(r.ptr, size);
+  return r;
 }
 
-void UnmapPiece(void* ptr, size_t size) { Syscall(SYS_munmap, AsLong(ptr), static_cast<long>(size)); }
+void UnmapPiece(void* ptr, size_t size) {
+  AddressesLeave(ptr, size);
+  Syscall(SYS_munmap, AsLong(ptr), static_cast<long>(size));
+}
 
 void* MapWipedOnFork() {
   const size_t size = getauxval(AT_PAGESZ);

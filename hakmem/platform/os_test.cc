@@ -155,9 +155,11 @@ TEST(OsTest, PretendedPageSize) {
 }
 #endif
 
-// The kernel alone orders what one thread did to memory before it was unmapped and what another does to memory that is
-// mapped there later. For the thread sanitizer: it has to know of that.
-TEST(OsTest, AddressesGoFromThreadToThreadThroughTheKernel) {
+// Two threads in turn map memory, write it and unmap it, with nothing but the kernel to order what the one did to the
+// memory before it was unmapped and what the other does to memory that is mapped there later. For the thread sanitizer:
+// it has to know of that.
+template <class MapIt, class UnmapIt>
+void MapInTurn(MapIt map, UnmapIt unmap) {
   constexpr size_t kSize = size_t{4} << 20;
   constexpr int kRounds = 20;
   std::atomic<int> turn{0};
@@ -167,11 +169,11 @@ TEST(OsTest, AddressesGoFromThreadToThreadThroughTheKernel) {
     for (int i = mine; i < kRounds; i += 2) {
       // Relaxed, all: they must not order the memory.
       while (turn.load(std::memory_order_relaxed) != i) std::this_thread::yield();
-      char* at = static_cast<char*>(Map(nullptr, kSize, false).ptr);
+      char* at = map(kSize);
       reused.fetch_add(at == last.load(std::memory_order_relaxed), std::memory_order_relaxed);
       last.store(at, std::memory_order_relaxed);
       for (size_t k = 0; k < kSize; k += 4096) at[k] = 1;
-      EXPECT_EQ(Unmap(at, kSize), 0);
+      unmap(at, kSize);
       turn.store(i + 1, std::memory_order_relaxed);
     }
   };
@@ -179,6 +181,24 @@ TEST(OsTest, AddressesGoFromThreadToThreadThroughTheKernel) {
   take_turns(0);
   other.join();
   EXPECT_GT(reused.load(), 0) << "the kernel gave other addresses each time: nothing was tested";
+}
+
+TEST(OsTest, AddressesGoFromThreadToThreadThroughTheKernel) {
+  MapInTurn([](size_t size) { return static_cast<char*>(Map(nullptr, size, false).ptr); },
+            [](char* at, size_t size) { EXPECT_EQ(Unmap(at, size), 0); });
+}
+
+TEST(OsTest, AddressesOfPiecesOfAFileDoSoToo) {
+  const std::string path = testing::TempDir() + "/pieces";
+  const int fd = OpenForMapping(path.c_str(), true);
+  ASSERT_GE(fd, 0);
+  MapInTurn(
+      [fd](size_t size) {
+        EXPECT_EQ(ReserveInFile(fd, 0, size), 0);
+        return static_cast<char*>(MapPiece(fd, 0, size).ptr);
+      },
+      [](char* at, size_t size) { UnmapPiece(at, size); });
+  Close(fd);
 }
 
 }  // namespace
