@@ -99,8 +99,7 @@ size_t SizeIn(const Region* region, const void* p) {
   return static_cast<Superslab*>(const_cast<Region*>(region))->SlabAt(p).block_size();
 }
 
-void FreeNow(void* p) {
-  if (tiny::AddAgainToOutbox(p)) return;
+HAK_NOINLINE void FreeElsewhere(void* p) {
   Region* region = address_map::RegionOf(p);
   // Relaxed: RegionOf orders.
   if (region != nullptr && region->kind.load(std::memory_order_relaxed) == Region::Kind::kSuperslab) {
@@ -114,6 +113,10 @@ void FreeNow(void* p) {
   if (region == nullptr) return;
   background::StartIfWanted();
   huge::Free(p, region);
+}
+
+void FreeNow(void* p) {
+  if (HAK_UNLIKELY(!tiny::AddAgainToOutbox(p))) FreeElsewhere(p);
 }
 
 void FreeOrDelay(void* p) {
@@ -377,8 +380,17 @@ void* Pvalloc(size_t size) {
   return AllocateAlignedFor(trace::Op::kMemalign, page, rounded == 0 ? page : rounded, HAK_CALLER());
 }
 
+namespace {
+
+HAK_COLD void FreeWatched(void* p, const void* caller) {
+  if (block_events::Freed({trace::Op::kFree}, p, caller) && p != nullptr) FreeOrDelay(p);
+}
+
+}  // namespace
+
 HAK_NOINLINE void FreeSlow(void* p) {
-  if (block_events::Freed({trace::Op::kFree}, p, HAK_CALLER()) && p != nullptr) FreeOrDelay(p);
+  if (block_events::Wanted()) return FreeWatched(p, HAK_CALLER());
+  if (HAK_LIKELY(p != nullptr)) FreeOrDelay(p);
 }
 
 namespace {

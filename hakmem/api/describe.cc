@@ -55,7 +55,7 @@ HAK_NO_TSAN bool IsInListsOf(Heap& heap, const Block* block, unsigned c) {
 
 HAK_NO_TSAN bool IsInOutboxOf(const Heap& heap, const Slab& slab, const Block* block) {
   const HeapRest& rest = *heap.rest;
-  for (uint32_t i = 0; i < rest.outbox_used && i < HeapRest::kOutboxEntries; ++i) {
+  for (uint32_t i = 1; i <= rest.outbox_used && i <= HeapRest::kOutboxEntries; ++i) {
     const OutboxEntry& entry = rest.outbox[i];
     if (entry.slab == &slab && IsIn(entry.chain.first, entry.chain.count, block, slab.size_class())) return true;
   }

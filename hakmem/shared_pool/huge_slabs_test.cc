@@ -137,5 +137,72 @@ TEST_F(HugeSlabsTest, TheOptionSaysWhether) {
   Give(dense_, full);
 }
 
+// What an early purge leaves of a huge page is slower to reach: it waits until more lies idle than is in use, or three
+// quarters of the huge page do.
+TEST_F(HugeSlabsTest, HugePagesInUseAreSplitWhereItIsWorthIt) {
+  constexpr unsigned kHuge = 8;
+  std::vector<Slab*> slabs;
+  for (unsigned i = 0; i < kHuge * kSlabsPerSuperslab; ++i) slabs.push_back(&Take(dense_, kClass));
+  ASSERT_EQ(GetStatistics().superslabs, 2 + kHuge);
+  g_options.idle_keep = 0;
+  const auto give = [&](unsigned from, unsigned to) {  // so many slots of each
+    for (unsigned slot = from; slot < to; ++slot) {
+      for (unsigned i = 0; i < kHuge; ++i) Give(dense_, *slabs[i * kSlabsPerSuperslab + slot]);
+    }
+  };
+  const auto huge = [&] {
+    unsigned n = 0;
+    for (unsigned i = 0; i < kHuge; ++i) n += IsHuge(*slabs[i * kSlabsPerSuperslab]);
+    return n;
+  };
+  give(0, 16);
+  EXPECT_EQ(g_idle.idle(), kHuge / 2 * kSuperslabSize);
+  EXPECT_EQ(huge(), kHuge);
+  give(16, 22);
+  EXPECT_LE(g_idle.idle(), (2 + kHuge) / 2 * kSuperslabSize);
+  EXPECT_LT(huge(), kHuge);
+  EXPECT_GT(huge(), 0u) << "not more than is worth it";
+  give(22, 26);
+  EXPECT_EQ(huge(), 0u);
+  give(26, kSlabsPerSuperslab);
+}
+
+// In a process with many superslabs each heap fills its own, so that what a thread frees comes free as a whole.
+TEST_F(HugeSlabsTest, HeapsFillSuperslabsOfTheirOwn) {
+  constexpr Claimant kOther = {8, 0, 0};
+  Cache other;
+  other.dense = true;
+  std::vector<Slab*> mine;
+  std::vector<Slab*> others;
+  // While there are few both fill the same ones.
+  for (unsigned i = 0; i < 2 * kSlabsPerSuperslab; ++i) {
+    mine.push_back(&Take(dense_, kClass));
+    others.push_back(&Take(other, kClass, kOther));
+    EXPECT_EQ(&mine.back()->superslab(), &others.back()->superslab());
+  }
+  // With 16 for each number that a heap has.
+  while (GetStatistics().superslabs < 16 * kOther.id + 2) mine.push_back(&Take(dense_, kClass));
+  const size_t before = mine.size();
+  for (unsigned i = 0; i < 2 * kSlabsPerSuperslab; ++i) {
+    mine.push_back(&Take(dense_, kClass));
+    others.push_back(&Take(other, kClass, kOther));
+    EXPECT_NE(&mine.back()->superslab(), &others.back()->superslab());
+  }
+  // What was in use before is anybody's.
+  Slab& resident = *mine[before + kSlabsPerSuperslab];
+  Give(dense_, resident);
+  std::vector<Slab*> more;
+  do {
+    more.push_back(&Take(other, ClassOfSize(1024), kOther));
+    ASSERT_LE(more.size(), kSlabsPerSuperslab) << "rather than another superslab";
+  } while (more.back() != &resident);
+  for (Slab* slab : mine) {
+    if (slab != &resident) Give(dense_, *slab);
+  }
+  for (std::vector<Slab*>* slabs : {&others, &more}) {
+    for (Slab* slab : *slabs) Give(other, *slab, kOther);
+  }
+}
+
 }  // namespace
 }  // namespace hakmem::pool

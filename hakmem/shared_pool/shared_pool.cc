@@ -24,9 +24,17 @@ constexpr size_t kLruBytes = size_t{8} << 20;
 // A process with this many superslabs gets huge pages for slabs that will be used from end to end: the one huge page of
 // which a part is not in use yet is little beside the rest.
 constexpr uint64_t kHugeFrom = 2;
-// An early purge leaves superslabs with fewer idle slots alone: it would split a huge page, or make a system call, for
-// little that is perhaps wanted again soon.
+// With so many superslabs for each heap that has made one, the slots of those for full slabs go to the heap that made
+// them. What the blocks of one thread fill comes free as a whole when it frees them: a huge page that is shared has to
+// be split, or waits, when one of its users is done. One superslab of each heap is not all used yet, a sixteenth in
+// all.
+constexpr uint64_t kApartFrom = 16;
+// An early purge leaves superslabs with fewer idle slots alone: it would make a system call for little that is perhaps
+// wanted again soon.
 constexpr int kWorthPurging = 8;
+// What is left of a huge page that is split is slower to reach, and often comes free soon after. So that of a superslab
+// in use takes so many idle slots, as long as not more lies idle than is in use.
+constexpr int kWorthSplitting = 24;
 // How many superslabs stage 2 looks at before it asks for another one.
 constexpr int kMaxLooked = 256;
 
@@ -46,6 +54,7 @@ constinit std::atomic<bool> balancing{false};
 
 constinit std::atomic<uint64_t> superslabs_now{0};
 constinit std::atomic<uint64_t> superslabs_mapped{0};
+constinit std::atomic<HeapId> last_maker{kNoHeap};  // the highest id of a heap that has made a superslab
 enum Stage { kStage0, kStage05, kStage1, kStage2, kStage3Lru, kStage3New };
 constinit std::atomic<uint64_t> acquired_at[6] = {};
 
@@ -77,19 +86,28 @@ void EndUse(Superslab& superslab, uint32_t bits) {
   g_idle.AddIdle(BytesOf(bits), os::NowMs());
 }
 
-// The UNUSED slots, of those given, that suit a slab which will be full (`dense`) or may stay partly empty. In a
-// superslab of the other kind those that were in use before: they are resident, or cost a huge page nothing any more.
-uint32_t Suitable(const Superslab& superslab, uint32_t unused, bool dense) {
-  // Relaxed, all: hints, which decide nothing but page sizes.
-  if (superslab.huge.load(std::memory_order_relaxed) == dense) return unused;
+// Which UNUSED slots suit a slab.
+struct Wanted {
+  bool dense;      // it will be full, or may stay partly empty
+  HeapId made_by;  // kNoHeap: by anybody
+};
+
+// The UNUSED slots, of those given, that suit. In a superslab of another kind those that were in use before: they are
+// resident, or cost a huge page nothing any more.
+uint32_t Suitable(const Superslab& superslab, uint32_t unused, Wanted wanted) {
+  // Relaxed, all: hints, which decide nothing but page sizes and neighbours.
+  if (superslab.huge.load(std::memory_order_relaxed) == wanted.dense &&
+      (wanted.made_by == kNoHeap || superslab.made_by.load(std::memory_order_relaxed) == wanted.made_by)) {
+    return unused;
+  }
   return unused & (superslab.dirty.load(std::memory_order_relaxed) | superslab.purged.load(std::memory_order_relaxed));
 }
 
 // Takes `span` neighbouring UNUSED slots that are suitable: the index of the first, or -1.
-int TakeUnused(Superslab& superslab, unsigned span, bool dense) {
+int TakeUnused(Superslab& superslab, unsigned span, Wanted wanted) {
   uint32_t unused = superslab.unused.load(std::memory_order_relaxed);  // a look: the exchange decides
   for (;;) {
-    const uint32_t fit = Suitable(superslab, unused, dense);
+    const uint32_t fit = Suitable(superslab, unused, wanted);
     uint32_t starts = fit;
     for (unsigned i = 1; i < span && starts != 0; ++i) starts &= fit >> i;
     if (starts == 0) return -1;
@@ -227,11 +245,12 @@ Superslab* TakeMetadata() {
 }
 
 // A superslab whose slots nobody else can take yet; nullptr without memory.
-Superslab* NewSuperslab(bool dense) {
+Superslab* NewSuperslab(bool dense, HeapId who) {
   {
     LockHolder hold(lock);
     if (Superslab* recent = lru_first; recent != nullptr) {
       UnlinkLru(recent);
+      recent->made_by.store(who, std::memory_order_relaxed);  // a hint
       Count(kStage3Lru);
       return recent;
     }
@@ -255,6 +274,7 @@ Superslab* NewSuperslab(bool dense) {
   superslabs_now.fetch_add(1, std::memory_order_relaxed);  // a count
   arena::SetHugePages(base, 1, dense);
   superslab->huge.store(dense, std::memory_order_relaxed);    // a hint
+  superslab->made_by.store(who, std::memory_order_relaxed);   // ditto
   superslabs_mapped.fetch_add(1, std::memory_order_relaxed);  // a count
   Count(kStage3New);
   HAK_LOG(kDebug, "new superslab at ", AsHex(base));
@@ -311,9 +331,9 @@ Slab* FindEmpty(Cache& cache, unsigned size_class, unsigned span) {
   return nullptr;
 }
 
-Slab* FindUnused(Cache& cache, unsigned span, bool dense) {
+Slab* FindUnused(Cache& cache, unsigned span, Wanted wanted) {
   if (cache.hot != nullptr) {
-    if (int i = TakeUnused(*cache.hot, span, dense); i >= 0) return &cache.hot->slabs[i];
+    if (int i = TakeUnused(*cache.hot, span, wanted); i >= 0) return &cache.hot->slabs[i];
   }
   for (const bool cut_empty : {false, true}) {
     if (cut_empty && empty_slots.load(std::memory_order_relaxed) == 0) break;  // a hint
@@ -323,9 +343,9 @@ Slab* FindUnused(Cache& cache, unsigned span, bool dense) {
       if (superslab == nullptr) continue;
       if (cut_empty) MakeEmptyUnused(*superslab);
       const uint32_t unused = superslab->unused.load(std::memory_order_relaxed);  // a look
-      if (Suitable(*superslab, unused, dense) == 0) continue;
+      if (Suitable(*superslab, unused, wanted) == 0) continue;
       ++looked;
-      if (int i = TakeUnused(*superslab, span, dense); i >= 0) return &superslab->slabs[i];
+      if (int i = TakeUnused(*superslab, span, wanted); i >= 0) return &superslab->slabs[i];
     }
   }
   return nullptr;
@@ -376,9 +396,9 @@ size_t PurgeSlots(Superslab& superslab, int least) {
   return BytesOf(purged);
 }
 
-// Purges about `bytes`: whole superslabs first, then slots of those that have `least_slots` idle ones. Bytes given
-// back.
-size_t Purge(size_t bytes, int least_slots) {
+// Purges about `bytes`: whole superslabs first, then slots of those that have `least_slots` idle ones; of huge pages
+// only for the first `split_bytes`. Bytes given back.
+size_t Purge(size_t bytes, int least_slots, size_t split_bytes) {
   size_t done = arena::PurgeIdle(bytes);
   while (done < bytes) {
     Superslab* oldest = PopOldest(0, 0);
@@ -388,7 +408,10 @@ size_t Purge(size_t bytes, int least_slots) {
   }
   // From the top: stage 2 takes from the bottom.
   for (uint32_t n = registry.size(); n-- > 0 && done < bytes;) {
-    if (Superslab* superslab = registry.At(n); superslab != nullptr) done += PurgeSlots(*superslab, least_slots);
+    Superslab* superslab = registry.At(n);
+    if (superslab == nullptr) continue;
+    const bool stays = done >= split_bytes && superslab->huge.load(std::memory_order_relaxed);  // a hint
+    done += PurgeSlots(*superslab, stays ? kWorthSplitting : least_slots);
   }
   while (done < bytes) {
     Superslab* oldest = PopOldest(0, 0);
@@ -399,11 +422,15 @@ size_t Purge(size_t bytes, int least_slots) {
   return done;
 }
 
-// How much may lie idle: what the option says, and an eighth of what is in use.
-size_t IdleKeep() {
+size_t BytesInUse() {
   const uint64_t held = superslabs_now.load(std::memory_order_relaxed) * kSuperslabSize;  // an amount, orders nothing
   const uint64_t idle = g_idle.idle();
-  const uint64_t share = held > idle ? (held - idle) / 8 : 0;
+  return held > idle ? held - idle : 0;
+}
+
+// How much may lie idle: what the option says, and an eighth of what is in use.
+size_t IdleKeep() {
+  const uint64_t share = BytesInUse() / 8;
   return share > g_options.idle_keep ? share : g_options.idle_keep;
 }
 
@@ -414,20 +441,25 @@ std::optional<OwnedSlab> Acquire(Cache& cache, const Claimant& who, unsigned siz
   if (Slab* slab = FindEmpty(cache, size_class, span); slab != nullptr) {
     return SetUpTaken(cache, *slab, who, size_class);
   }
-  const bool dense = cache.dense && g_options.huge_pages == 1 &&
-                     superslabs_now.load(std::memory_order_relaxed) >= kHugeFrom;  // an amount, orders nothing
-  if (Slab* slab = FindUnused(cache, span, dense); slab != nullptr) {
+  const uint64_t superslabs = superslabs_now.load(std::memory_order_relaxed);  // an amount, orders nothing
+  const bool dense = cache.dense && g_options.huge_pages == 1 && superslabs >= kHugeFrom;
+  const HeapId makers = last_maker.load(std::memory_order_relaxed);  // an amount, orders nothing
+  const bool apart = dense && superslabs >= kApartFrom * makers;
+  if (Slab* slab = FindUnused(cache, span, {dense, apart ? who.id : kNoHeap}); slab != nullptr) {
     Count(kStage2);
     return SetUpUnused(cache, *slab, who, size_class);
   }
-  Superslab* superslab = NewSuperslab(dense);
+  Superslab* superslab = NewSuperslab(dense, who.id);
   if (superslab == nullptr) {
     // Without memory any slot will do.
-    Slab* slab = FindUnused(cache, span, !dense);
+    Slab* slab = FindUnused(cache, span, {!dense, kNoHeap});
+    if (slab == nullptr && apart) slab = FindUnused(cache, span, {dense, kNoHeap});
     if (slab == nullptr) return std::nullopt;
     Count(kStage2);
     return SetUpUnused(cache, *slab, who, size_class);
   }
+  if (who.id > makers)
+    last_maker.store(who.id, std::memory_order_relaxed);  // of two at once the lower may win: a guess
   OwnedSlab owned = SetUpUnused(cache, superslab->slabs[0], who, size_class);
   GiveUnused(*superslab, ~BitsOf(0, span));
   return owned;
@@ -459,7 +491,7 @@ void Release(Cache& cache, Slab& slab) {
   Balance();
 }
 
-size_t GiveBackIdle(size_t bytes) { return Purge(bytes, 1); }
+size_t GiveBackIdle(size_t bytes) { return Purge(bytes, 1, bytes); }
 
 void Balance() {
   // What an early purge left as too scattered is not looked through again before a good deal has come to it. A guess:
@@ -479,7 +511,9 @@ void Balance() {
     // Sequentially consistent, both: whoever finds us at work and leaves has made its memory idle before, and we see
     // that in the next round. What the purge does stays inside.
     if (balancing.exchange(true, std::memory_order_seq_cst)) return;
-    const size_t purged = Purge(excess, old ? 1 : kWorthPurging);
+    const size_t in_use = BytesInUse();
+    const size_t split = old ? excess : idle > in_use ? idle - in_use : 0;
+    const size_t purged = Purge(excess, old ? 1 : kWorthPurging, split);
     scattered.store(g_idle.idle(), std::memory_order_relaxed);  // as above
     balancing.exchange(false, std::memory_order_seq_cst);       // see the exchange before
     if (purged == 0) return;

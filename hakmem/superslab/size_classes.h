@@ -53,21 +53,24 @@ struct SizeClass {
   // at the end of the span.
   uint16_t inner_waste;
   uint16_t tail_waste;
-  // ceil(2^kReciprocalShift / block_size): the index of the block that holds an offset is a multiplication instead of a
-  // division, which costs as much as the rest of a remote free.
+  // ceil(2^64 / block_size). In place of a division, which costs as much as the rest of a remote free, a product of 128
+  // bits tells both: its upper half is the index of the block that holds an offset, and its lower half is below the
+  // reciprocal where a block starts. Exact for offsets inside a span: the reciprocal is too large by less than one, and
+  // so the product by less than 2^20 units of 2^-64, while from one offset to the next it grows by 2^44 of them or
+  // more.
   uint64_t reciprocal;
 
-  // Exact for offsets inside a span: the error of the reciprocal is below the block size, and so that of the product
-  // below 2^20 * 2^20 units of 2^-kReciprocalShift.
-  constexpr uint32_t IndexOf(size_t offset) const {
-    return static_cast<uint32_t>((offset * reciprocal) >> kReciprocalShift);
-  }
-  static constexpr unsigned kReciprocalShift = 43;
+  constexpr uint32_t IndexOf(size_t offset) const { return static_cast<uint32_t>(Product(offset) >> 64); }
 
   // Whether a block starts at `offset`.
   constexpr bool IsBlockAt(size_t offset) const {
-    const uint32_t index = IndexOf(offset);
-    return index < capacity && size_t{index} * block_size == offset;
+    const unsigned __int128 product = Product(offset);
+    return static_cast<uint64_t>(product) < reciprocal && static_cast<uint32_t>(product >> 64) < capacity;
+  }
+
+ private:
+  constexpr unsigned __int128 Product(size_t offset) const {
+    return static_cast<unsigned __int128>(offset) * reciprocal;
   }
 };
 
@@ -139,7 +142,7 @@ constexpr SizeClass MakeSizeClass(unsigned c) {
           static_cast<uint8_t>(span),
           static_cast<uint16_t>((size - least) * 1000 / size),
           static_cast<uint16_t>(bytes % size * 1000 / bytes),
-          ((uint64_t{1} << SizeClass::kReciprocalShift) + size - 1) / size};
+          UINT64_MAX / size + 1};
 }
 
 constexpr std::array<SizeClass, kClasses> MakeSizeClasses() {

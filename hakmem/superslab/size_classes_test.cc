@@ -87,6 +87,10 @@ TEST(SizeClasses, TheReciprocalDividesExactly) {
       const size_t start = i * row.block_size;
       ASSERT_EQ(row.IndexOf(start), i) << c;
       ASSERT_EQ(row.IndexOf(start + row.block_size - 1), i) << c;
+      ASSERT_EQ(row.IsBlockAt(start), i < row.capacity) << c;
+      for (const size_t inside : {size_t{1}, kMinBlock, size_t{row.block_size} / 2, size_t{row.block_size} - 1}) {
+        if (inside < row.block_size) ASSERT_FALSE(row.IsBlockAt(start + inside)) << c << " " << start << " " << inside;
+      }
     }
   }
 }

@@ -66,14 +66,15 @@ struct HeapCounters {
 };
 
 // A slab that blocks were freed into lately, with the blocks that wait to be pushed to it in one operation.
-struct OutboxEntry {
+struct alignas(64) OutboxEntry {
   Slab* slab = nullptr;
   Chain chain;
-  // Of the slab, as it is while a block of it waits here: the slab's own words are the owner's cache line.
-  uintptr_t piece = 0;  // its base, in units of 64 KiB; 0: no slab
-  uint8_t size_class = 0;
-  uint8_t most = 0;      // blocks: with so many the chain is sent
-  bool unowned = false;  // the slab was nobody's when the entry was made
+  // Of the slab, as it is while a block of it waits here: the slab's own words are the owner's cache line. After a
+  // double free the slab may have another class by now.
+  uintptr_t piece = 0;             // the number of its first 64 KiB, as OutboxPiece counts; 0: no slab
+  const SizeClass* row = nullptr;  // of its class
+  uint8_t most = 0;                // blocks: with so many the chain is sent
+  bool unowned = false;            // the slab was nobody's when the entry was made
 };
 
 // Lists beyond the 16-byte steps: classes kSteppedClasses + 1 to kMaxListedClass.
@@ -82,9 +83,10 @@ inline constexpr unsigned kWideClasses = kMaxListedClass - kSteppedClasses;
 // The part of a heap that a thread with few small blocks does not touch.
 struct alignas(64) HeapRest {
   static constexpr size_t kOutboxIndex = 256;
-  static constexpr size_t kOutboxEntries = 255;
+  static constexpr size_t kOutboxEntries = 255;  // a byte of the index holds their numbers, from 1 on
   static constexpr size_t kStickyEntries = 8;
 
+  // A page: what most threads touch.
   Block* alloc[kWideClasses];
   FreeList free[kWideClasses];
   Slab* sticky[kStickyEntries];  // slabs used up lately: others may have freed into them since
@@ -92,25 +94,28 @@ struct alignas(64) HeapRest {
   // The one slab of a class without lists that is kept although all its blocks are home; nullptr when there is none.
   Slab* kept;
   Slab* full;  // own slabs without free blocks, linked both ways
-  // Where in the outbox a slab's entry is, by the slab's address, plus one; 0: it has none.
-  uint8_t outbox_index[kOutboxIndex];
-  uint32_t outbox_used;          // entries that hold blocks, the first ones
-  uint32_t outbox_next;          // the entry below has its turn to be sent; 0: the last one
-  uint32_t outbox_unowned;       // entries whose slab was nobody's when they were made
-  uint32_t outbox_unowned_next;  // as outbox_next, among these
-  size_t outbox_bytes;           // in all entries
-  // Of few entries the first ones, which share a page with what is above.
-  OutboxEntry outbox[kOutboxEntries];
   Slab* bound[kClasses - 1 - kSteppedClasses];
   Slab*
       uncarved[kClasses];  // own slabs without free blocks, but with memory that was never handed out, linked both ways
   Slab* bench[kClasses];   // own slabs with free blocks, linked both ways
+
   Slab* hot[kListedClasses];       // the slab that blocks went back to last
   Block* batches[kListedClasses];  // lists set aside; the second word of a list's first block links to the next list
   uint8_t batch_count[kListedClasses];
-  size_t batch_bytes;  // in all lists set aside
-  size_t batch_extra;  // what they may hold beyond the least
+  uint8_t parts_left[kListedClasses];  // of ordered classes, how often the free list still gets more room
+  size_t batch_bytes;                  // in all lists set aside
+  size_t batch_extra;                  // what they may hold beyond the least
+
+  // The number of a slab's entry, by the slab's address; 0: it has none.
+  uint8_t outbox_index[kOutboxIndex];
+  uint32_t outbox_used;                    // entries that hold blocks: numbers 1 to this
+  uint32_t outbox_next;                    // the number below has its turn to be sent; 0 and 1: the last one
+  uint32_t outbox_unowned;                 // entries whose slab was nobody's when they were made
+  uint32_t outbox_unowned_next;            // as outbox_next, among these
+  size_t outbox_bytes;                     // in all entries
+  OutboxEntry outbox[kOutboxEntries + 1];  // number 0 is nobody's
 };
+static_assert(offsetof(HeapRest, hot) <= 4096);
 
 class ClassSet {
  public:
@@ -150,6 +155,7 @@ struct alignas(64) Heap {
   ClassSet used;         // classes of which it has slabs or blocks in lists, and perhaps more
   ClassSet grown;        // classes that have asked for a slab while they had one
   ClassSet lent;         // classes of which one list has taken blocks of another
+  ClassSet ordered;      // classes of which neighbours were freed one after the other, a list full of them
   ClassSet to_visit[2];  // how often each class is still visited (see refill.cc): ones, and twos
   BasicInbox<Slab> inbox;
   pool::Cache pool_cache;

@@ -66,9 +66,19 @@ void ShrinkExtra(Heap& heap, size_t bytes) {
   heap.rest->batch_extra -= less < heap.rest->batch_extra ? less : heap.rest->batch_extra;
 }
 
-void ResetFilled(FreeList& list, unsigned size_class) {
+// Lists of which neighbours are freed one after the other get their room in so many parts, see FetchAhead.
+constexpr uint32_t kParts = 4;
+uint32_t PartOf(unsigned size_class) { return ListCapacity(size_class) / kParts; }
+
+void ResetFilled(Heap& heap, unsigned size_class) {
+  uint32_t room = ListCapacity(size_class);
+  if (HAK_UNLIKELY(heap.ordered.Has(size_class))) {
+    room = PartOf(size_class);
+    heap.rest->parts_left[size_class] = kParts - 1;
+  }
+  FreeList& list = heap.free(size_class);
   list.head = nullptr;
-  const uintptr_t start = ThreadPointer() + kMaxListLength - ListCapacity(size_class);
+  const uintptr_t start = ThreadPointer() + kMaxListLength - room;
   __atomic_store_n(&list.filled, start, __ATOMIC_RELAXED);  // read by others, to whom it only says: not yours
 }
 
@@ -181,7 +191,7 @@ Block* TakeFromLists(Heap& heap, unsigned list, unsigned size_class) {
   FreeList& freed = heap.free(size_class);
   if (Block* first = freed.head; first != nullptr) {
     heap.counters.takeovers.Add(1);
-    ResetFilled(freed, size_class);
+    ResetFilled(heap, size_class);
     heap.alloc(list) = NextOf(first);
     return first;
   }
@@ -198,12 +208,44 @@ void Refilled(Heap& heap, unsigned list, unsigned size_class) {
   heap.alloc(size_class) = nullptr;
 }
 
+namespace {
+
+// Programs often free what they have allocated one after the other in that order, or in the reverse one. Blocks that
+// were not used for long are then missed in the cache one by one, several classes in turn being more streams than the
+// hardware follows. Who frees neighbours will probably free the ones behind next: their first lines are fetched, as
+// many as the next part of the list holds, in the same piece of the slab. False when the blocks freed last are no
+// neighbours.
+constexpr unsigned kNeighbours = 8;
+HAK_NO_ASAN bool FetchAhead(const Block* first, size_t size, size_t bytes) {
+  const auto at = reinterpret_cast<uintptr_t>(first);
+  const size_t near = 2 * kNeighbours * size;
+  const Block* block = first;
+  for (unsigned i = 0; i < kNeighbours; ++i) {
+    block = NextOf(block);
+    if (block == nullptr || reinterpret_cast<uintptr_t>(block) - at + near > 2 * near) return false;
+  }
+  const bool down = block > first;
+  const size_t step = size < 64 ? 64 : size;
+  const size_t left = down ? at % kSlabSize : kSlabSize - at % kSlabSize;
+  const size_t ahead = bytes < left ? bytes : left;
+  for (size_t i = step; i < ahead; i += step) __builtin_prefetch(first + (down ? -i : i) / sizeof(Block));
+  return true;
+}
+
 void SetAside(Heap& heap, unsigned c) {
-  FreeList& list = heap.free(c);
-  Block* first = list.head;
-  ResetFilled(list, c);
+  Block* first = heap.free(c).head;
+  const bool has_room =
+      heap.rest->batch_count[c] < BatchesAllowed(c) && heap.rest->batch_bytes < BatchBytesAllowed(heap);
+  // What may be set aside was used lately. A program that frees more than that frees old blocks.
+  const size_t size = kSizeClasses[c].block_size;
+  if (first != nullptr && !has_room && FetchAhead(first, size, PartOf(c) * size)) {
+    heap.ordered.Add(c);
+  } else {
+    heap.ordered.Remove(c);
+  }
+  ResetFilled(heap, c);
   if (first == nullptr) return;
-  if (heap.rest->batch_count[c] < BatchesAllowed(c) && heap.rest->batch_bytes < BatchBytesAllowed(heap)) {
+  if (has_room) {
     heap.rest->batch_bytes += BatchBytes(c);
     SetNextBatch(first, heap.rest->batches[c]);
     heap.rest->batches[c] = first;
@@ -219,6 +261,26 @@ void SetAside(Heap& heap, unsigned c) {
       GiveBack(heap, batch);
     }
   }
+}
+
+}  // namespace
+
+void MakeRoom(Heap& heap, unsigned c) {
+  uint8_t& left = heap.rest->parts_left[c];
+  FreeList& list = heap.free(c);
+  if (!heap.ordered.Has(c) || left == 0 || list.filled - ThreadPointer() != kMaxListLength) {
+    SetAside(heap, c);
+    return;
+  }
+  const size_t size = kSizeClasses[c].block_size;
+  uint32_t parts = 1;
+  if (!FetchAhead(list.head, size, PartOf(c) * size)) {
+    parts = left;
+    heap.ordered.Remove(c);
+  }
+  left = static_cast<uint8_t>(left - parts);
+  // Relaxed: read by others, to whom it only says that the list is not theirs.
+  __atomic_store_n(&list.filled, list.filled - parts * PartOf(c), __ATOMIC_RELAXED);
 }
 
 namespace {
@@ -332,7 +394,7 @@ void GiveBackLists(Heap& heap) {
     }
     FreeList& list = heap.free(c);
     if (Block* first = list.head; first != nullptr) {
-      ResetFilled(list, c);
+      ResetFilled(heap, c);
       give_back(first);
     }
     while (Block* batch = TakeBatch(heap, c)) give_back(batch);

@@ -12,8 +12,8 @@ uint32_t ListCapacity(unsigned size_class);
 // Whether blocks of the class are kept in lists now.
 bool HasList(unsigned size_class);
 
-// Sets the full free list of a class aside, or gives it back to its slabs when enough is set aside.
-void SetAside(Heap& heap, unsigned size_class);
+// The free list of a class has no room: sets it aside, or gives it back to its slabs when enough is set aside.
+void MakeRoom(Heap& heap, unsigned size_class);
 
 // A block out of the thread's other lists for an alloc list that is empty and gets more of them: the free list of its
 // class, or the alloc lists that share the class. nullptr when they are empty, too.

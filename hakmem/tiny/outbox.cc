@@ -12,10 +12,9 @@
 namespace hakmem::tiny {
 namespace {
 
-// The most blocks, and bytes, that wait for one slab; and bytes for all of them.
+// The most blocks, and bytes, that wait for one slab.
 constexpr uint32_t kMostBlocks = 64;
 constexpr size_t kMostBytes = size_t{8} << 10;
-constexpr size_t kMostBytesInAll = size_t{128} << 10;
 // In about so many refills all that waits has its turn.
 constexpr uint32_t kRefillsToFlush = 32;
 static_assert(HeapRest::kOutboxEntries <= UINT8_MAX);  // the index holds an entry's number plus one
@@ -54,13 +53,6 @@ void Notify(HeapId owner_id, Slab& slab) {
   if (owner->state.IsPooled()) TidyPooled(owner);
 }
 
-uintptr_t PieceOf(const void* p) { return reinterpret_cast<uintptr_t>(p) >> kSlabShift; }
-
-// The place in the index that slabs at `piece` share with few others.
-uint8_t& IndexFor(HeapRest& rest, uintptr_t piece) {
-  return rest.outbox_index[(piece ^ (piece >> 8)) % HeapRest::kOutboxIndex];
-}
-
 // A block that was freed a second time, others in between, closes its chain to a ring, which a push would cut with a
 // wrong count. The chain with each block once, after a report.
 HAK_COLD Chain OpenRing(const Chain& chain) {
@@ -84,18 +76,17 @@ Chain WithoutRing(const Chain& chain) {
   return HAK_LIKELY(block == chain.last && count == chain.count) ? chain : OpenRing(chain);
 }
 
-HAK_NOINLINE void PushEntry(Heap& heap, unsigned at) {
+HAK_NOINLINE void PushEntry(Heap& heap, unsigned number) {
   HeapRest& rest = *heap.rest;
-  const OutboxEntry entry = rest.outbox[at];
-  IndexFor(rest, entry.piece) = 0;
+  const OutboxEntry entry = rest.outbox[number];
+  OutboxIndexFor(rest, entry.piece) = 0;
   // The last one closes the gap.
-  if (const unsigned last = --rest.outbox_used; at != last) {
-    rest.outbox[at] = rest.outbox[last];
-    IndexFor(rest, rest.outbox[at].piece) = static_cast<uint8_t>(at + 1);
+  if (const unsigned last = rest.outbox_used--; number != last) {
+    rest.outbox[number] = rest.outbox[last];
+    OutboxIndexFor(rest, rest.outbox[number].piece) = static_cast<uint8_t>(number);
   }
   if (entry.unowned) --rest.outbox_unowned;
-  // As it was added: after a double free the slab may have another class by now.
-  rest.outbox_bytes -= entry.chain.count * kSizeClasses[entry.size_class].block_size;
+  rest.outbox_bytes -= entry.chain.count * entry.row->block_size;
   heap.counters.remote_pushes.Add(1);
   HeapId notify = kNoHeap;
   if (auto owned = OwnedSlab::PushRemote(*entry.slab, WithoutRing(entry.chain), heap.who, &notify)) {
@@ -116,75 +107,56 @@ HAK_NOINLINE void PushEntry(Heap& heap, unsigned at) {
 // behind, so that nothing which waited when the round began is passed over.
 void PushNext(Heap& heap) {
   uint32_t& next = heap.rest->outbox_next;
-  if (next == 0 || next > heap.rest->outbox_used) next = heap.rest->outbox_used;
-  PushEntry(heap, --next);
+  next = next <= 1 || next > heap.rest->outbox_used + 1 ? heap.rest->outbox_used : next - 1;
+  PushEntry(heap, next);
 }
 
 // The same of those whose slab was nobody's; there are some.
 HAK_NOINLINE void PushNextUnowned(Heap& heap) {
   HeapRest& rest = *heap.rest;
   uint32_t& next = rest.outbox_unowned_next;
-  if (next > rest.outbox_used) next = rest.outbox_used;
   do {
-    if (next == 0) next = rest.outbox_used;
-    --next;
+    next = next <= 1 || next > rest.outbox_used + 1 ? rest.outbox_used : next - 1;
   } while (!rest.outbox[next].unowned);
   PushEntry(heap, next);
-}
-
-HAK_ALWAYS_INLINE void AddTo(Heap& heap, unsigned at, Block* block) {
-  OutboxEntry& entry = heap.rest->outbox[at];
-  heap.counters.remote_frees.Add(1);
-  entry.chain.PushFront(block);
-  heap.rest->outbox_bytes += kSizeClasses[entry.size_class].block_size;
-  if (HAK_UNLIKELY(entry.chain.count >= entry.most)) PushEntry(heap, at);
-  while (HAK_UNLIKELY(heap.rest->outbox_bytes >= kMostBytesInAll)) PushNext(heap);
 }
 
 }  // namespace
 
 void AddToOutbox(Heap& heap, Slab& slab, Block* block) {
   HeapRest& rest = *heap.rest;
-  const uintptr_t piece = PieceOf(slab.base());
-  uint8_t& index = IndexFor(rest, piece);
-  if (index != 0 && rest.outbox[index - 1].slab != &slab) PushEntry(heap, index - 1u);
-  if (index == 0) {
+  const uintptr_t piece = OutboxPiece(slab.base());
+  uint8_t& number = OutboxIndexFor(rest, piece);
+  if (number != 0 && rest.outbox[number].slab != &slab) PushEntry(heap, number);
+  if (number == 0) {
     if (rest.outbox_used == HeapRest::kOutboxEntries) PushNext(heap);
     const bool unowned = slab.owner() == kNoHeap;  // a look
     if (unowned && rest.outbox_unowned == kMostUnowned) PushNextUnowned(heap);
     if (unowned) ++rest.outbox_unowned;
-    rest.outbox[rest.outbox_used++] = {&slab,        {},     piece, static_cast<uint8_t>(slab.size_class()),
-                                       MostOf(slab), unowned};
-    index = static_cast<uint8_t>(rest.outbox_used);
+    rest.outbox[++rest.outbox_used] = {&slab, {}, piece, &slab.geometry(), MostOf(slab), unowned};
+    number = static_cast<uint8_t>(rest.outbox_used);
   }
-  const unsigned at = index - 1u;
-  if (HAK_UNLIKELY(rest.outbox[at].chain.first == block)) {
+  OutboxEntry& entry = rest.outbox[number];
+  if (HAK_UNLIKELY(entry.chain.first == block)) {
     ReportFault(Fault::kDoubleFree, "free", block, "it was freed last");
     return;
   }
-  AddTo(heap, at, block);
+  heap.counters.remote_frees.Add(1);
+  if (entry.chain.count == 0) entry.chain.last = block;
+  AddToEntry(rest, entry, block);
+  if (IsSurplus(rest, entry)) SendSurplus(heap, entry);
+}
+
+HAK_NOINLINE void SendSurplus(Heap& heap, OutboxEntry& entry) {
+  const bool was_busy = heap.busy;
+  SetBusy(heap, true);
+  if (entry.chain.count >= entry.most) PushEntry(heap, static_cast<unsigned>(&entry - heap.rest->outbox));
+  while (heap.rest->outbox_bytes >= kMostOutboxBytes) PushNext(heap);
+  SetBusy(heap, was_busy);
 }
 
 bool WaitsInOutbox(const Heap& heap, const Slab& slab) {
-  const unsigned index = IndexFor(*heap.rest, PieceOf(slab.base()));
-  return index != 0 && heap.rest->outbox[index - 1].slab == &slab;
-}
-
-bool AddAgainToOutbox(void* p) {
-  Heap* heap = DrivenHeap();
-  if (HAK_UNLIKELY(heap->rest == nullptr)) return false;
-  const uintptr_t piece = PieceOf(p);
-  const unsigned index = IndexFor(*heap->rest, piece);
-  if (index == 0) return false;
-  const OutboxEntry& entry = heap->rest->outbox[index - 1];
-  // The block that waits keeps the slab from ending, so it is still the slab that it was.
-  if (entry.piece != piece || entry.chain.first == p) return false;
-  if (HAK_UNLIKELY(!kSizeClasses[entry.size_class].IsBlockAt(reinterpret_cast<uintptr_t>(p) % kSlabSize))) return false;
-  const bool was_busy = heap->busy;
-  SetBusy(*heap, true);
-  AddTo(*heap, index - 1, static_cast<Block*>(p));
-  SetBusy(*heap, was_busy);
-  return true;
+  return heap.rest->outbox[OutboxIndexFor(*heap.rest, OutboxPiece(slab.base()))].slab == &slab;
 }
 
 void PushWithoutHeap(Slab& slab, const Chain& chain) {

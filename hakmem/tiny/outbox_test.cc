@@ -15,26 +15,25 @@ namespace {
 
 constexpr uint32_t kMostBlocks = 64;
 constexpr size_t kMostBytes = 8 << 10;
-constexpr size_t kMostBytesInAll = 128 << 10;
 
 class OutboxTest : public HeapTest {
  protected:
   static size_t Waiting(const Heap& heap) {
     size_t n = 0;
-    for (uint32_t i = 0; i < heap.rest->outbox_used; ++i) n += heap.rest->outbox[i].chain.count;
+    for (uint32_t i = 1; i <= heap.rest->outbox_used; ++i) n += heap.rest->outbox[i].chain.count;
     return n;
   }
-  // The entries in use are the first ones, each with blocks and under its own number in the index, which names no
-  // others; and the bytes are theirs.
+  // The entries in use are the first ones from number 1 on, each with blocks and under its own number in the index,
+  // which names no others; and the bytes are theirs.
   static void CheckAccount(const Heap& heap) {
     const HeapRest& rest = *heap.rest;
     ASSERT_LE(rest.outbox_used, HeapRest::kOutboxEntries);
     size_t bytes = 0;
-    for (uint32_t i = 0; i < rest.outbox_used; ++i) {
+    for (uint32_t i = 1; i <= rest.outbox_used; ++i) {
       const OutboxEntry& entry = rest.outbox[i];
       ASSERT_NE(entry.slab, nullptr);
-      EXPECT_EQ(entry.piece, reinterpret_cast<uintptr_t>(entry.slab->base()) >> kSlabShift);
-      EXPECT_EQ(entry.size_class, entry.slab->size_class());
+      EXPECT_EQ(entry.piece, OutboxPiece(entry.slab->base()));
+      EXPECT_EQ(entry.row, &entry.slab->geometry());
       EXPECT_NE(entry.chain.count, 0u);
       EXPECT_TRUE(WaitsInOutbox(heap, *entry.slab)) << i;
       bytes += entry.chain.count * entry.slab->block_size();
@@ -51,7 +50,7 @@ class OutboxTest : public HeapTest {
   static bool Holds(const Heap& heap, const FullSlab& full) { return WaitsInOutbox(heap, *full.slab); }
   // The place in the index.
   static size_t PlaceOf(const FullSlab& full) {
-    const uintptr_t piece = reinterpret_cast<uintptr_t>(full.slab->base()) >> kSlabShift;
+    const uintptr_t piece = OutboxPiece(full.slab->base());
     return (piece ^ (piece >> 8)) % HeapRest::kOutboxIndex;
   }
   // Full slabs, `n` of them each in a place of the index of its own.
@@ -130,8 +129,8 @@ TEST_F(OutboxTest, AllTogetherAreBoundedInBytes) {
       const uint64_t pushes = me->counters.remote_pushes.value();
       me.Free(full.TakeOut());
       most = std::max(most, me->rest->outbox_bytes);
-      ASSERT_LT(me->rest->outbox_bytes, kMostBytesInAll);
-      if (before == kMostBytesInAll - kBlock) {
+      ASSERT_LT(me->rest->outbox_bytes, kMostOutboxBytes);
+      if (before == kMostOutboxBytes - kBlock) {
         EXPECT_EQ(me->counters.remote_pushes.value(), pushes + 1) << "one entry, not all";
         ++at_the_bound;
       } else {
@@ -140,7 +139,7 @@ TEST_F(OutboxTest, AllTogetherAreBoundedInBytes) {
     }
   }
   EXPECT_GT(at_the_bound, 1);
-  EXPECT_EQ(most, kMostBytesInAll - kBlock) << "up to the bound";
+  EXPECT_EQ(most, kMostOutboxBytes - kBlock) << "up to the bound";
   CheckAccount(*me);
   FreeAll(me, apart);
 }
@@ -259,7 +258,7 @@ TEST_F(OutboxTest, TheLastEntryClosesAGap) {
   }
   for (const size_t at : {0, 5, 9, 3, 7, 0, 1}) {
     FullSlab* const goes = waiting[at];
-    ASSERT_EQ(me->rest->outbox[at].slab, goes->slab);
+    ASSERT_EQ(me->rest->outbox[at + 1].slab, goes->slab);
     while (Holds(*me, *goes)) me.Free(goes->TakeOut());
     EXPECT_EQ(goes->slab->PeekRemote().count, kMostBlocks);
     waiting[at] = waiting.back();
@@ -283,7 +282,7 @@ TEST_F(OutboxTest, WithAllEntriesFullTheOneWhoseTurnItIsGoes) {
   TestHeap owner;
   TestHeap me;
   constexpr size_t kTurn = 100;
-  me->rest->outbox_next = kTurn + 1;
+  me->rest->outbox_next = kTurn + 2;
   Apart apart = MakeApart(owner, ClassOfSize(64), HeapRest::kOutboxIndex);
   for (size_t i = 0; i < HeapRest::kOutboxEntries; ++i) me.Free(apart.slabs[i].TakeOut());
   EXPECT_EQ(me->rest->outbox_used, HeapRest::kOutboxEntries);

@@ -5,6 +5,7 @@
 #include "hakmem/config/options.h"
 #include "hakmem/diag/check.h"
 #include "hakmem/superslab/slab_event.h"
+#include "hakmem/tiny/heap_pool.h"
 #include "hakmem/tiny/heap_slabs.h"
 #include "hakmem/tiny/lists.h"
 #include "hakmem/tiny/outbox.h"
@@ -44,14 +45,16 @@ void ShareOut(Heap& heap, const Chain& chain, unsigned c) {
   };
   // Blocks of a page that was given back come in another order.
   if (chain.last != block_at(chain.count - 1)) return;
-  uint32_t at = (chain.count - 1) % lists;
+  unsigned empty[4] = {c};
+  unsigned n = 1;
   for (unsigned list = c - 1; list > c - lists; --list) {
-    if (heap.alloc(list) != nullptr) continue;
-    at += part;
-    Block* const last = block_at(at);
-    heap.alloc(list) = NextOf(last);
-    SetNext(last, nullptr);
+    if (heap.alloc(list) == nullptr) empty[n++] = list;
   }
+  if (n == 1) return;
+  for (uint32_t i = 1; i < chain.count; ++i) {
+    SetNext(block_at(i), i + n < chain.count ? block_at(i + n) : nullptr);
+  }
+  for (unsigned k = 0; k < n; ++k) heap.alloc(empty[k]) = block_at(1 + k);
 }
 
 // Blocks of a slab that is bound and has some: the heap's list takes them whole, or one goes straight to the program.
@@ -165,13 +168,14 @@ bool HoldsFreed(const Heap& heap, Slab& slab) {
 }
 
 // Whether the class's next slab will probably be used from end to end: blocks above those of lists are few to a slab
-// and mostly used whole, and a class that wants a third slab is growing.
+// and mostly used whole, and a class that wants a third slab is growing. Of a program's only thread the second one will
+// do: where there are others as well, each has such a slab.
 bool WillBeFull(Heap& heap, unsigned c, bool had_slab) {
   if (c > kMaxListedClass) return true;
   if (!had_slab) return false;
   const bool grown = heap.grown.Has(c);
   heap.grown.Add(c);
-  return grown;
+  return grown || heap_pool::DrivenHeaps() == 1;
 }
 
 // Whether the heap has memory of the class that was never handed out.

@@ -88,6 +88,7 @@ TEST_F(RefillOrderTest, EachSourceInItsTurn) {
 
 TEST_F(RefillOrderTest, AClassThatGrowsAsksForHugePages) {
   TestHeap me;
+  TestHeap other;
   std::vector<Block*> blocks;
   for (const bool dense : {false, false, true, true}) {
     for (size_t i = 0; i < kSlabSize / 4096; ++i) blocks.push_back(me.Allocate(kClass));
@@ -97,6 +98,16 @@ TEST_F(RefillOrderTest, AClassThatGrowsAsksForHugePages) {
   EXPECT_FALSE(me->pool_cache.dense) << "the first slab of another class";
   blocks.push_back(me.Allocate(kMaxListedClass + 1));
   EXPECT_TRUE(me->pool_cache.dense) << "a block that is used whole";
+  me.Free(blocks);
+}
+
+TEST_F(RefillOrderTest, ThoseOfAnOnlyThreadSoEarlier) {
+  TestHeap me;
+  std::vector<Block*> blocks;
+  for (const bool dense : {false, true, true}) {
+    for (size_t i = 0; i < kSlabSize / 4096; ++i) blocks.push_back(me.Allocate(kClass));
+    EXPECT_EQ(me->pool_cache.dense, dense) << blocks.size();
+  }
   me.Free(blocks);
 }
 

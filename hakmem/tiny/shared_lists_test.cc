@@ -108,6 +108,24 @@ TEST_F(SharedListsTest, NewBlocksAreForAllThatAreInUse) {
   for (Block* block : blocks) me.Free(block);
 }
 
+// In turn: what the lists hand out at a time lies close together.
+TEST_F(SharedListsTest, NewBlocksAreDealt) {
+  TestHeap me;
+  me->grown.Add(kClass);
+  me->lent.Add(kClass);
+  std::vector<Block*> blocks{Get(me, kClass)};
+  Slab* const slab = address_map::SlabOf(blocks[0]);
+  const size_t made = 1 + Length(me->alloc(37)) + Length(me->alloc(38)) + Length(me->alloc(39)) + Length(me->alloc(40));
+  ASSERT_EQ(made, 8192u / 640);
+  const unsigned turns[] = {kClass, 39, 38, 37};
+  for (size_t i = 1; i < made; ++i) {
+    ASSERT_NE(me->alloc(turns[(i - 1) % 4]), nullptr) << i;
+    blocks.push_back(Get(me, turns[(i - 1) % 4]));
+    EXPECT_EQ(reinterpret_cast<char*>(blocks[i]), slab->base() + i * 640);
+  }
+  me.Free(blocks);
+}
+
 // Those of a page that was given back stand in another order.
 TEST_F(SharedListsTest, BlocksOfPurgedPagesAreHandedOutOnce) {
   TestHeap me;

@@ -66,6 +66,7 @@ void Empty(Heap& heap) {
   for (Slab*& entry : heap.rest->sticky) entry = nullptr;
   heap.grown.SetAll(false);
   heap.lent.SetAll(false);
+  heap.ordered.SetAll(false);
 }
 
 void StartDriving(Heap& heap) {

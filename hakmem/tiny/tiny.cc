@@ -29,7 +29,7 @@ void FreeOwn(Heap& heap, Slab& slab, Block* block) {
     ReportFault(Fault::kDoubleFree, "free", block, "it was freed last");
     return;
   }
-  if (list.filled - ThreadPointer() >= kMaxListLength) SetAside(heap, c);
+  if (list.filled - ThreadPointer() >= kMaxListLength) MakeRoom(heap, c);
   SetNext(block, list.head);
   list.head = block;
   __atomic_store_n(&list.filled, list.filled + 1, __ATOMIC_RELAXED);  // read by others, to whom it says: not yours
