@@ -80,43 +80,6 @@ struct alignas(64) OutboxEntry {
 // Lists beyond the 16-byte steps: classes kSteppedClasses + 1 to kMaxListedClass.
 inline constexpr unsigned kWideClasses = kMaxListedClass - kSteppedClasses;
 
-// The part of a heap that a thread with few small blocks does not touch.
-struct alignas(64) HeapRest {
-  static constexpr size_t kOutboxIndex = 256;
-  static constexpr size_t kOutboxEntries = 255;  // a byte of the index holds their numbers, from 1 on
-  static constexpr size_t kStickyEntries = 8;
-
-  // A page: what most threads touch.
-  Block* alloc[kWideClasses];
-  FreeList free[kWideClasses];
-  Slab* sticky[kStickyEntries];  // slabs used up lately: others may have freed into them since
-  uint32_t sticky_at;
-  // The one slab of a class without lists that is kept although all its blocks are home; nullptr when there is none.
-  Slab* kept;
-  Slab* full;  // own slabs without free blocks, linked both ways
-  Slab* bound[kClasses - 1 - kSteppedClasses];
-  Slab*
-      uncarved[kClasses];  // own slabs without free blocks, but with memory that was never handed out, linked both ways
-  Slab* bench[kClasses];   // own slabs with free blocks, linked both ways
-
-  Slab* hot[kListedClasses];       // the slab that blocks went back to last
-  Block* batches[kListedClasses];  // lists set aside; the second word of a list's first block links to the next list
-  uint8_t batch_count[kListedClasses];
-  uint8_t parts_left[kListedClasses];  // of ordered classes, how often the free list still gets more room
-  size_t batch_bytes;                  // in all lists set aside
-  size_t batch_extra;                  // what they may hold beyond the least
-
-  // The number of a slab's entry, by the slab's address; 0: it has none.
-  uint8_t outbox_index[kOutboxIndex];
-  uint32_t outbox_used;                    // entries that hold blocks: numbers 1 to this
-  uint32_t outbox_next;                    // the number below has its turn to be sent; 0 and 1: the last one
-  uint32_t outbox_unowned;                 // entries whose slab was nobody's when they were made
-  uint32_t outbox_unowned_next;            // as outbox_next, among these
-  size_t outbox_bytes;                     // in all entries
-  OutboxEntry outbox[kOutboxEntries + 1];  // number 0 is nobody's
-};
-static_assert(offsetof(HeapRest, hot) <= 4096);
-
 class ClassSet {
  public:
   bool Has(unsigned c) const { return ((words_[c / 64] >> (c % 64)) & 1) != 0; }
@@ -138,6 +101,43 @@ class ClassSet {
  private:
   uint64_t words_[(kClasses + 63) / 64];
 };
+
+// The part of a heap that a thread with few small blocks does not touch.
+struct alignas(64) HeapRest {
+  static constexpr size_t kOutboxIndex = 256;
+  static constexpr size_t kOutboxEntries = 255;  // a byte of the index holds their numbers, from 1 on
+  static constexpr size_t kStickyEntries = 8;
+
+  // A page: what threads with few blocks look at. (Where the kernel counts pages that were only read.)
+  Block* alloc[kWideClasses];
+  FreeList free[kWideClasses];
+  Slab* sticky[kStickyEntries];  // slabs used up lately: others may have freed into them since
+  uint32_t sticky_at;
+  // The one slab of a class without lists that is kept although all its blocks are home; nullptr when there is none.
+  Slab* kept;
+  Slab* full;  // own slabs without free blocks, linked both ways
+  Slab* bound[kClasses - 1 - kSteppedClasses];
+  Slab*
+      uncarved[kClasses];  // own slabs without free blocks, but with memory that was never handed out, linked both ways
+  Slab* bench[kClasses];   // own slabs with free blocks, linked both ways
+  ClassSet has_hot;        // classes that have a hot slab
+  size_t batch_bytes;      // in all lists set aside
+  size_t batch_extra;      // what they may hold beyond the least
+  uint32_t outbox_used;    // entries that hold blocks: numbers 1 to this
+  uint32_t outbox_next;    // the number below has its turn to be sent; 0 and 1: the last one
+
+  Slab* hot[kListedClasses];       // see Heap::hot
+  Block* batches[kListedClasses];  // lists set aside; the second word of a list's first block links to the next list
+  uint8_t batch_count[kListedClasses];
+  uint8_t parts_left[kListedClasses];  // of ordered classes, how often the free list still gets more room
+  // The number of a slab's entry, by the slab's address; 0: it has none.
+  uint8_t outbox_index[kOutboxIndex];
+  uint32_t outbox_unowned;                 // entries whose slab was nobody's when they were made
+  uint32_t outbox_unowned_next;            // as outbox_next, among these
+  size_t outbox_bytes;                     // in all entries
+  OutboxEntry outbox[kOutboxEntries + 1];  // number 0 is nobody's
+};
+static_assert(offsetof(HeapRest, hot) <= 4096);
 
 struct alignas(64) Heap {
   // What malloc and free touch. Heaps lie next to each other, so that a thread with few blocks costs half a page.
@@ -173,6 +173,13 @@ struct alignas(64) Heap {
   }
   // Of classes with lists.
   FreeList& free(unsigned c) { return c <= kSteppedClasses ? free_steps[c] : rest->free[c - kSteppedClasses - 1]; }
+  // The slab that blocks of the class went back to last; nullptr when there is none.
+  Slab* hot(unsigned c) const { return rest->has_hot.Has(c) ? rest->hot[c] : nullptr; }
+  void SetHot(unsigned c, Slab* slab) {
+    rest->hot[c] = slab;
+    rest->has_hot.Add(c);
+  }
+  void ForgetHot(unsigned c) { rest->has_hot.Remove(c); }
   // Of all classes.
   Slab*& bound(unsigned c) { return c <= kSteppedClasses ? bound_steps[c] : rest->bound[c - kSteppedClasses - 1]; }
 };

@@ -100,7 +100,7 @@ void Unplace(Heap& heap, const OwnedSlab& owned) {
   }
   slab.place = SlabPlace::kNowhere;
   if (heap.rest->kept == &slab) Forget(heap);
-  if (c <= kMaxListedClass && heap.rest->hot[c] == &slab) heap.rest->hot[c] = nullptr;
+  if (c <= kMaxListedClass && heap.hot(c) == &slab) heap.ForgetHot(c);
 }
 
 void Place(Heap& heap, const OwnedSlab& owned) {

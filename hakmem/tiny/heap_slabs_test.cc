@@ -82,9 +82,9 @@ TEST_F(HeapSlabsTest, OutOfTheMiddleOfAList) {
 TEST_F(HeapSlabsTest, TheHotSlotForgetsASlabThatGoes) {
   TestHeap me;
   FullSlab full = MakeFull(me, kClass);
-  me->rest->hot[kClass] = full.slab;
+  me->SetHot(kClass, full.slab);
   Unplace(*me, me.Own(*full.slab));
-  EXPECT_EQ(me->rest->hot[kClass], nullptr);
+  EXPECT_EQ(me->hot(kClass), nullptr);
   Place(*me, me.Own(*full.slab));
   me.Free(full.out);
 }

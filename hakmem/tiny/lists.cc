@@ -157,7 +157,7 @@ void GiveBackRun(Heap& heap, Slab& slab, const Chain& chain) {
   heap.counters.flushed.Add(chain.count);
   owned->Push(chain);
   const unsigned c = slab.size_class();
-  if (c <= kMaxListedClass) heap.rest->hot[c] = &slab;
+  if (c <= kMaxListedClass) heap.SetHot(c, &slab);
   // Most runs come to a slab that had free blocks before and has others out: it stays where it is.
   if (slab.place != Slab::Place::kBench || owned->IsHome()) Settle(heap, std::move(*owned));
 }
@@ -179,6 +179,7 @@ void GrowExtra(Heap& heap, size_t bytes) {
 }
 
 Block* TakeBatch(Heap& heap, unsigned c) {
+  if (heap.rest->batch_bytes == 0) return nullptr;
   Block* batch = heap.rest->batches[c];
   if (batch == nullptr) return nullptr;
   heap.rest->batches[c] = NextBatch(batch);

@@ -211,9 +211,9 @@ Block* FromSources(Heap& heap, unsigned c, bool* clean) {
     if (Block* block = TryCandidate(heap, *slab, c, Source::kSticky, clean)) return block;
   }
   if (c <= kMaxListedClass) {
-    if constexpr (kHasSeam) SeededFaults::At(SeededFaults::kHot, heap, c, heap.rest->hot[c]);
-    if (Slab* slab = heap.rest->hot[c]; slab != nullptr) {
-      heap.rest->hot[c] = nullptr;
+    if constexpr (kHasSeam) SeededFaults::At(SeededFaults::kHot, heap, c, heap.hot(c));
+    if (Slab* slab = heap.hot(c); slab != nullptr) {
+      heap.ForgetHot(c);
       if (Block* block = TryCandidate(heap, *slab, c, Source::kHot, clean)) return block;
     }
   }

@@ -39,7 +39,7 @@ TEST_F(RefillOrderTest, EachSourceInItsTurn) {
   FullSlab bench = MakeFull(me, kClass);
   PutHome(me, bench);
   Place(*me, me.Own(*bench.slab));
-  me->rest->hot[kClass] = hot.slab;
+  me->SetHot(kClass, hot.slab);
   ASSERT_EQ(me->rest->bench[kClass], bench.slab) << "in front of the hot one";
   FullSlab mailbox = MakeFull(other, kClass);
   PutHome(other, mailbox);
