@@ -25,18 +25,20 @@ HAK_ALWAYS_INLINE uint8_t& OutboxIndexFor(HeapRest& rest, uintptr_t piece) {
   return rest.outbox_index[(piece ^ (piece >> 8)) % HeapRest::kOutboxIndex];
 }
 
-// Who frees blocks in the order in which they lie will probably free the next one soon, which was not used for long, or
-// by another thread: its first line is fetched.
-HAK_ALWAYS_INLINE void FetchNeighbour(const Block* block, const Block* before) {
-  constexpr ptrdiff_t kNear = 4096;
+// Who frees neighbours in the order in which they lie will probably free the next one soon, which was not used for
+// long, or by another thread: its first line is fetched. Of lists that share a class a neighbour may be the block after
+// the next.
+HAK_ALWAYS_INLINE void FetchNeighbour(const Block* block, const Block* before, size_t size) {
   const ptrdiff_t step = reinterpret_cast<const char*>(block) - reinterpret_cast<const char*>(before);
-  if (static_cast<size_t>(step + kNear) < 2 * kNear) __builtin_prefetch(reinterpret_cast<const char*>(block) + step);
+  if (static_cast<size_t>(step) + 2 * size <= 4 * size) {
+    __builtin_prefetch(reinterpret_cast<const char*>(block) + step);
+  }
 }
 
 // Adds a block to an entry that holds others.
 HAK_ALWAYS_INLINE void AddToEntry(HeapRest& rest, OutboxEntry& entry, Block* block) {
   Block* const before = entry.chain.first;
-  FetchNeighbour(block, before);
+  FetchNeighbour(block, before, entry.row->block_size);
   SetNext(block, before);
   entry.chain.first = block;
   ++entry.chain.count;
