@@ -137,17 +137,17 @@ TEST_F(HugeSlabsTest, TheOptionSaysWhether) {
   Give(dense_, full);
 }
 
-// What an early purge leaves of a huge page is slower to reach: it waits until more lies idle than is in use, or three
-// quarters of the huge page do.
+// What an early purge leaves of a huge page is slower to reach: it waits until more lies idle than half of what is in
+// use, or three quarters of the huge page do.
 TEST_F(HugeSlabsTest, HugePagesInUseAreSplitWhereItIsWorthIt) {
-  constexpr unsigned kHuge = 8;
+  constexpr unsigned kHuge = 16;
   std::vector<Slab*> slabs;
   for (unsigned i = 0; i < kHuge * kSlabsPerSuperslab; ++i) slabs.push_back(&Take(dense_, kClass));
   ASSERT_EQ(GetStatistics().superslabs, 2 + kHuge);
   g_options.idle_keep = 0;
-  const auto give = [&](unsigned from, unsigned to) {  // so many slots of each
+  const auto give = [&](unsigned superslabs, unsigned from, unsigned to) {  // so many slots of each
     for (unsigned slot = from; slot < to; ++slot) {
-      for (unsigned i = 0; i < kHuge; ++i) Give(dense_, *slabs[i * kSlabsPerSuperslab + slot]);
+      for (unsigned i = 0; i < superslabs; ++i) Give(dense_, *slabs[i * kSlabsPerSuperslab + slot]);
     }
   };
   const auto huge = [&] {
@@ -155,16 +155,21 @@ TEST_F(HugeSlabsTest, HugePagesInUseAreSplitWhereItIsWorthIt) {
     for (unsigned i = 0; i < kHuge; ++i) n += IsHuge(*slabs[i * kSlabsPerSuperslab]);
     return n;
   };
-  give(0, 16);
-  EXPECT_EQ(g_idle.idle(), kHuge / 2 * kSuperslabSize);
+  constexpr unsigned kSome = 4;
+  give(kSome, 0, 23);
+  EXPECT_EQ(g_idle.idle(), kSome * 23 * kSlabSize) << "6 MiB, and 30 in use";
   EXPECT_EQ(huge(), kHuge);
-  give(16, 22);
-  EXPECT_LE(g_idle.idle(), (2 + kHuge) / 2 * kSuperslabSize);
-  EXPECT_LT(huge(), kHuge);
-  EXPECT_GT(huge(), 0u) << "not more than is worth it";
-  give(22, 26);
+  give(kSome, 23, 25);
+  EXPECT_LE(huge(), kHuge - kSome / 2) << "three quarters of them";
+  EXPECT_LT(g_idle.idle(), kSome * 23 * kSlabSize / 2);
+  give(kHuge, 25, 31);
+  EXPECT_GE(huge(), kHuge - kSome) << "another fifth of all";
+  for (unsigned slot = 0; slot < 25; ++slot) {
+    for (unsigned i = kSome; i < kHuge; ++i) Give(dense_, *slabs[i * kSlabsPerSuperslab + slot]);
+    if (slot > 5) EXPECT_LT(g_idle.idle(), GetStatistics().active_slots * kSlabSize / 2 + kSuperslabSize) << slot;
+  }
   EXPECT_EQ(huge(), 0u);
-  give(26, kSlabsPerSuperslab);
+  give(kHuge, 31, 32);
 }
 
 // In a process with many superslabs each heap fills its own, so that what a thread frees comes free as a whole.

@@ -33,8 +33,9 @@ constexpr uint64_t kApartFrom = 16;
 // wanted again soon.
 constexpr int kWorthPurging = 8;
 // What is left of a huge page that is split is slower to reach, and often comes free soon after. So that of a superslab
-// in use takes so many idle slots, as long as not more lies idle than is in use.
+// in use takes so many idle slots, as long as no more lies idle than half of what is in use, less a few megabytes.
 constexpr int kWorthSplitting = 24;
+constexpr size_t kSplitInAnyCase = size_t{4} << 20;
 // How many superslabs stage 2 looks at before it asks for another one.
 constexpr int kMaxLooked = 256;
 
@@ -422,16 +423,23 @@ size_t Purge(size_t bytes, int least_slots, size_t split_bytes) {
   return done;
 }
 
-size_t BytesInUse() {
-  const uint64_t held = superslabs_now.load(std::memory_order_relaxed) * kSuperslabSize;  // an amount, orders nothing
-  const uint64_t idle = g_idle.idle();
-  return held > idle ? held - idle : 0;
-}
-
 // How much may lie idle: what the option says, and an eighth of what is in use.
 size_t IdleKeep() {
-  const uint64_t share = BytesInUse() / 8;
+  const uint64_t held = superslabs_now.load(std::memory_order_relaxed) * kSuperslabSize;  // an amount, orders nothing
+  const uint64_t idle = g_idle.idle();
+  const uint64_t share = held > idle ? (held - idle) / 8 : 0;
   return share > g_options.idle_keep ? share : g_options.idle_keep;
+}
+
+// How much of what lies idle is too much beside what is in use to stay in huge pages of which a part is in use.
+size_t TooMuchForHugePages(size_t idle) {
+  size_t in_use = 0;
+  for (uint32_t n = 0; n < registry.size(); ++n) {
+    const Superslab* superslab = registry.At(n);
+    if (superslab != nullptr) in_use += BytesOf(superslab->active.load(std::memory_order_relaxed));  // an amount
+  }
+  const size_t spared = in_use / 2 > kSplitInAnyCase ? in_use / 2 - kSplitInAnyCase : 0;
+  return idle > spared ? idle - spared : 0;
 }
 
 }  // namespace
@@ -449,6 +457,8 @@ std::optional<OwnedSlab> Acquire(Cache& cache, const Claimant& who, unsigned siz
     Count(kStage2);
     return SetUpUnused(cache, *slab, who, size_class);
   }
+  // Of two at once the lower may win: a guess. Before the system call, that threads which start at once see each other.
+  if (who.id > makers) last_maker.store(who.id, std::memory_order_relaxed);
   Superslab* superslab = NewSuperslab(dense, who.id);
   if (superslab == nullptr) {
     // Without memory any slot will do.
@@ -458,8 +468,6 @@ std::optional<OwnedSlab> Acquire(Cache& cache, const Claimant& who, unsigned siz
     Count(kStage2);
     return SetUpUnused(cache, *slab, who, size_class);
   }
-  if (who.id > makers)
-    last_maker.store(who.id, std::memory_order_relaxed);  // of two at once the lower may win: a guess
   OwnedSlab owned = SetUpUnused(cache, superslab->slabs[0], who, size_class);
   GiveUnused(*superslab, ~BitsOf(0, span));
   return owned;
@@ -511,9 +519,7 @@ void Balance() {
     // Sequentially consistent, both: whoever finds us at work and leaves has made its memory idle before, and we see
     // that in the next round. What the purge does stays inside.
     if (balancing.exchange(true, std::memory_order_seq_cst)) return;
-    const size_t in_use = BytesInUse();
-    const size_t split = old ? excess : idle > in_use ? idle - in_use : 0;
-    const size_t purged = Purge(excess, old ? 1 : kWorthPurging, split);
+    const size_t purged = Purge(excess, old ? 1 : kWorthPurging, old ? excess : TooMuchForHugePages(idle));
     scattered.store(g_idle.idle(), std::memory_order_relaxed);  // as above
     balancing.exchange(false, std::memory_order_seq_cst);       // see the exchange before
     if (purged == 0) return;

@@ -129,7 +129,7 @@ struct Superslab : Region {
   uint64_t idle_since_ms = 0;                      // ditto
   std::atomic<bool> huge{false};                   // one huge page was asked for; a hint
   std::atomic<HeapId> made_by{kNoHeap};            // the heap that took it for its slabs; a hint
-  bool in_lru = false;                             // ditto
+  bool in_lru = false;                             // guarded by the shared pool's lock
   uint8_t head_delta[kSlabsPerSuperslab] = {};     // distance of a slot from the first of its span
   uint16_t purged_pages[kSlabsPerSuperslab] = {};  // the owner's: a bit for each page given back out of a slab in use
   Slab slabs[kSlabsPerSuperslab];

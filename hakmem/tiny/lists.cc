@@ -229,7 +229,7 @@ HAK_NO_ASAN bool FetchAhead(const Block* first, size_t size, size_t bytes) {
   const size_t step = size < 64 ? 64 : size;
   const size_t left = down ? at % kSlabSize : kSlabSize - at % kSlabSize;
   const size_t ahead = bytes < left ? bytes : left;
-  for (size_t i = step; i < ahead; i += step) __builtin_prefetch(first + (down ? -i : i) / sizeof(Block));
+  for (size_t i = step; i < ahead; i += step) __builtin_prefetch(reinterpret_cast<const void*>(down ? at - i : at + i));
   return true;
 }
 
@@ -239,7 +239,7 @@ void SetAside(Heap& heap, unsigned c) {
       heap.rest->batch_count[c] < BatchesAllowed(c) && heap.rest->batch_bytes < BatchBytesAllowed(heap);
   // What may be set aside was used lately. A program that frees more than that frees old blocks.
   const size_t size = kSizeClasses[c].block_size;
-  if (first != nullptr && !has_room && FetchAhead(first, size, PartOf(c) * size)) {
+  if (first != nullptr && !has_room && ListCapacity(c) > kNeighbours && FetchAhead(first, size, PartOf(c) * size)) {
     heap.ordered.Add(c);
   } else {
     heap.ordered.Remove(c);

@@ -130,5 +130,19 @@ TEST_F(OrderedListsTest, ACountThatStartsAnewIsNoPart) {
   EXPECT_LT(me_->free(kClass).filled - ThreadPointer(), kMaxListLength);
 }
 
+// Where lists are short there would be no room in a part. (A list may be longer than that once, in a forked child, or
+// as a ring after a double free.)
+TEST_F(OrderedListsTest, NotWhereListsAreShort) {
+  g_options.tiny_fast_cap = 3;
+  FreeDown(8 * 3 + 3);  // as many as are set aside
+  me_->free(kClass).filled -= 10;
+  FreeDown(10);
+  const uint64_t flushed = me_->counters.flushed.value();
+  FreeDown(1);
+  EXPECT_GE(me_->counters.flushed.value() - flushed, 10u) << "a list of neighbours went home";
+  EXPECT_FALSE(IsOrdered());
+  FreeDown(5);
+}
+
 }  // namespace
 }  // namespace hakmem::tiny

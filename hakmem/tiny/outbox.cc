@@ -17,7 +17,7 @@ constexpr uint32_t kMostBlocks = 64;
 constexpr size_t kMostBytes = size_t{8} << 10;
 // In about so many refills all that waits has its turn.
 constexpr uint32_t kRefillsToFlush = 32;
-static_assert(HeapRest::kOutboxEntries <= UINT8_MAX);  // the index holds an entry's number plus one
+static_assert(HeapRest::kOutboxEntries <= UINT8_MAX);  // the index holds an entry's number
 
 // Entries of slabs that nobody owned when they were made. Their blocks keep slabs that would else come to an end, for
 // as long as a thread sleeps: there are few of them.

@@ -66,11 +66,11 @@ void Empty(Heap& heap) {
   for (Slab*& entry : heap.rest->sticky) entry = nullptr;
   heap.grown.SetAll(false);
   heap.lent.SetAll(false);
-  heap.ordered.SetAll(false);
 }
 
 void StartDriving(Heap& heap) {
   heap.exit_rounds = 0;
+  heap.ordered.SetAll(false);  // the lists below have all of their room
   for (ClassSet& set : heap.to_visit) set.SetAll(heap_pool::DrivenHeaps() >= kManyHeaps);
   // The wide classes' lists are set up when a block is first freed to them: their page may stay untouched.
   for (unsigned c = 0; c <= kSteppedClasses; ++c) {
