@@ -97,10 +97,9 @@ struct Wanted {
 // resident, or cost a huge page nothing any more.
 uint32_t Suitable(const Superslab& superslab, uint32_t unused, Wanted wanted) {
   // Relaxed, all: hints, which decide nothing but page sizes and neighbours.
-  if (superslab.huge.load(std::memory_order_relaxed) == wanted.dense &&
-      (wanted.made_by == kNoHeap || superslab.made_by.load(std::memory_order_relaxed) == wanted.made_by)) {
-    return unused;
-  }
+  const bool huge = superslab.huge.load(std::memory_order_relaxed);          // a hint, orders nothing
+  const HeapId made_by = superslab.made_by.load(std::memory_order_relaxed);  // as above
+  if (huge == wanted.dense && (wanted.made_by == kNoHeap || made_by == wanted.made_by)) return unused;
   return unused & (superslab.dirty.load(std::memory_order_relaxed) | superslab.purged.load(std::memory_order_relaxed));
 }
 
@@ -397,8 +396,8 @@ size_t PurgeSlots(Superslab& superslab, int least) {
   return BytesOf(purged);
 }
 
-// Purges about `bytes`: whole superslabs first, then slots of those that have `least_slots` idle ones; of huge pages
-// only for the first `split_bytes`. Bytes given back.
+// Purges about `bytes`: whole superslabs first, then slots of those that have `least_slots` idle ones; beyond
+// `split_bytes` out of huge pages only where that is worth it. Bytes given back.
 size_t Purge(size_t bytes, int least_slots, size_t split_bytes) {
   size_t done = arena::PurgeIdle(bytes);
   while (done < bytes) {
@@ -457,8 +456,10 @@ std::optional<OwnedSlab> Acquire(Cache& cache, const Claimant& who, unsigned siz
     Count(kStage2);
     return SetUpUnused(cache, *slab, who, size_class);
   }
-  // Of two at once the lower may win: a guess. Before the system call, that threads which start at once see each other.
-  if (who.id > makers) last_maker.store(who.id, std::memory_order_relaxed);
+  // Before the system call, that threads which start at once see each other.
+  if (who.id > makers) {
+    last_maker.store(who.id, std::memory_order_relaxed);  // a guess, orders nothing: of two at once the lower may win
+  }
   Superslab* superslab = NewSuperslab(dense, who.id);
   if (superslab == nullptr) {
     // Without memory any slot will do.

@@ -32,13 +32,12 @@ Chain CarveForList(Heap& heap, OwnedSlab& owned, bool* clean) {
   return owned.Carve(before < kFirstCarved ? kFirstCarved : before, clean, 1);
 }
 
-// Cuts a chain of neighbouring blocks, of which the first is taken, into parts for those lists of the class that are
+// Deals a chain of neighbouring blocks, of which the first is taken, to those lists of the class that are
 // empty, where the program uses more than one of them: they would else have to lend each other blocks.
 void ShareOut(Heap& heap, const Chain& chain, unsigned c) {
   if (!heap.lent.Has(c)) return;
   const unsigned lists = ListsOf(c);
-  const uint32_t part = (chain.count - 1) / lists;
-  if (part == 0) return;
+  if (chain.count <= lists) return;  // none for some of them
   const size_t size = kSizeClasses[c].block_size;
   const auto block_at = [&](uint32_t i) {
     return reinterpret_cast<Block*>(reinterpret_cast<char*>(chain.first) + i * size);
