@@ -54,15 +54,16 @@ TEST_F(HugeTest, ZeroedEvenWhereThePiecesWereUsed) {
   Give(p);
 }
 
-// Where the system gives huge pages, they cost an eighth more memory at the most, whatever the block was before.
+// Where the system gives huge pages, they cost a quarter more memory at the most, whatever the block was before.
 TEST_F(HugeTest, ABlockNeedsLittleMoreThanItUses) {
   const auto resident = [](char* p, size_t size) {
     memset(p, 1, size);
     return static_cast<size_t>(test::ResidentBytes(p, (size + kPiece - 1) / kPiece * kPiece));
   };
-  for (const size_t size : {kPiece - 100'000, 2 * kPiece - 500'000, 2 * kPiece - 1'000'000, 5 * kPiece - 1'000'000}) {
+  for (const size_t size : {kPiece / 2 + 100'000, kPiece - 600'000, kPiece - 100'000, 2 * kPiece - 500'000,
+                            2 * kPiece - 1'000'000, kPiece + 100'000, 5 * kPiece - 1'000'000}) {
     char* const p = Take(size);
-    EXPECT_LE(resident(p, size), size + size / 8 + 4096) << size;
+    EXPECT_LE(resident(p, size), size + size / 4 + 4096) << size;
     Give(p);
     arena::PurgeIdle(SIZE_MAX);
   }
@@ -82,6 +83,37 @@ TEST_F(HugeTest, ABlockNeedsLittleMoreThanItUses) {
   EXPECT_EQ(test::ResidentBytes(p, 2 * kPiece), 4096) << "its pages come one by one";
   EXPECT_LE(resident(p, kPiece + 50'000), kPiece + 50'000 + kPiece / 8);
   Give(p);
+}
+
+TEST_F(HugeTest, TheLastPieceGetsAHugePageWhereThatCostsAQuarterAtMost) {
+  const auto pieces_asked_for = [](size_t size) {
+    // Small pages first, whatever these pieces were before.
+    for (int i = 0; i < 2; ++i) {
+      Give(Take(kPiece / 2));
+      arena::PurgeIdle(SIZE_MAX);
+    }
+    char* const first = Take(kPiece / 2);
+    char* const second = Take(kPiece / 2);
+    EXPECT_EQ(second, first + kPiece);
+    Give(second);
+    Give(first);
+    arena::PurgeIdle(SIZE_MAX);
+    char* const p = Take(size);
+    EXPECT_EQ(p, first);
+    uint64_t asked = 0;
+    for (size_t i = 0; i * kPiece < size; ++i) {
+      const uint64_t before = os::CallCount(os::Call::kAdvise);
+      arena::SetHugePages(p + i * kPiece, 1, true);
+      if (os::CallCount(os::Call::kAdvise) == before) ++asked;
+    }
+    Give(p);
+    arena::PurgeIdle(SIZE_MAX);
+    return asked;
+  };
+  EXPECT_EQ(pieces_asked_for(kPiece - 4096), 0);
+  EXPECT_EQ(pieces_asked_for(kPiece), 1);
+  EXPECT_EQ(pieces_asked_for(kPiece * 8 / 5 - 4096), 1);
+  EXPECT_EQ(pieces_asked_for(kPiece * 8 / 5 + 4096), 2);
 }
 
 TEST_F(HugeTest, AShortBlockIsKeptForTheNext) {
