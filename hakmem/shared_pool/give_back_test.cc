@@ -71,6 +71,33 @@ TEST_F(GiveBackTest, AboutAsMuchAsWasAskedFor) {
   EXPECT_EQ(arena::GetUsage().taken, 0u);
 }
 
+// Beside what is in use, which slots that were given back are not.
+TEST_F(GiveBackTest, AQuarterOfWhatIsInUseMayLieIdle) {
+  constexpr size_t kSlabs = 20 * kSlabsPerSuperslab;
+  Cache cache;
+  std::vector<Slab*> slabs;
+  while (slabs.size() < kSlabs) slabs.push_back(&Take(cache, kClass));
+  g_options.idle_keep = 0;
+  const auto give = [&](size_t to) {  // from the end, superslab by superslab
+    while (slabs.size() > to) {
+      Give(cache, *slabs.back());
+      slabs.pop_back();
+    }
+  };
+  give(kSlabs * 4 / 5 + 1);
+  EXPECT_EQ(g_idle.idle(), (kSlabs / 5 - 1) * kSlabSize);
+  give(kSlabs * 4 / 5 - 1);
+  EXPECT_LE(g_idle.idle(), kSlabs / 5 * kSlabSize / 2);
+  // Most of each superslab that is left, a slot of it after a slot of the next.
+  for (size_t slot = 0; slot < kSlabsPerSuperslab - 2; ++slot) {
+    for (size_t i = slot; i < kSlabs / 2; i += kSlabsPerSuperslab) Give(cache, *slabs[i]);
+  }
+  std::erase_if(slabs, [&](Slab* slab) { return slab->slot().Peek().state != SlotState::kActive; });
+  give(kSlabs / 40);
+  EXPECT_LE(g_idle.idle(), kSlabs / 20 * kSlabSize) << "not a quarter of what half given back superslabs span";
+  give(0);
+}
+
 TEST_F(GiveBackTest, BalanceGivesBackWhatIsTooMuchAndWhatIsOld) {
   Cache cache;
   std::vector<Slab*> slabs;

@@ -2,6 +2,7 @@
 #ifndef HAKMEM_SHARED_POOL_POOL_TEST_H_
 #define HAKMEM_SHARED_POOL_POOL_TEST_H_
 
+#include <new>
 #include <optional>
 #include <utility>
 
@@ -33,6 +34,7 @@ class PoolTest : public testing::Test {
     GiveBackIdle(SIZE_MAX);
     ASSERT_EQ(GetStatistics().superslabs, 0u);
     ASSERT_EQ(g_idle.idle(), 0u);
+    new (&g_idle) IdleBudget;  // without the debt of the test before
   }
   void TearDown() override {
     EXPECT_EQ(GetStatistics().active_slots, 0u);

@@ -54,6 +54,7 @@ constinit Superslab* spare HAK_GUARDED_BY(lock) = nullptr;
 constinit std::atomic<bool> balancing{false};
 
 constinit std::atomic<uint64_t> superslabs_now{0};
+constinit std::atomic<uint64_t> slots_in_use{0};
 constinit std::atomic<uint64_t> superslabs_mapped{0};
 constinit std::atomic<HeapId> last_maker{kNoHeap};  // the highest id of a heap that has made a superslab
 enum Stage { kStage0, kStage05, kStage1, kStage2, kStage3Lru, kStage3New };
@@ -70,6 +71,7 @@ size_t BytesOf(uint32_t bits) { return static_cast<size_t>(__builtin_popcount(bi
 // The caller has just taken these slots: they are in use from here on. Whether their memory reads as zero.
 bool StartUse(Superslab& superslab, uint32_t bits) {
   superslab.active.fetch_or(bits, std::memory_order_relaxed);  // a hint: an idle superslab is made by the unused mask
+  slots_in_use.fetch_add(BytesOf(bits) / kSlabSize, std::memory_order_relaxed);  // an amount, orders nothing
   // Relaxed: the bits of slots that we hold are ours; their last change came to us with the slots.
   const uint32_t dirty = superslab.dirty.load(std::memory_order_relaxed) & bits;
   if (dirty != 0) g_idle.RemoveIdle(BytesOf(dirty));
@@ -84,6 +86,7 @@ bool StartUse(Superslab& superslab, uint32_t bits) {
 void EndUse(Superslab& superslab, uint32_t bits) {
   superslab.dirty.fetch_or(bits, std::memory_order_relaxed);     // ours until the slots are given up, which releases
   superslab.active.fetch_and(~bits, std::memory_order_relaxed);  // a hint
+  slots_in_use.fetch_sub(BytesOf(bits) / kSlabSize, std::memory_order_relaxed);  // an amount, orders nothing
   g_idle.AddIdle(BytesOf(bits), os::NowMs());
 }
 
@@ -422,22 +425,18 @@ size_t Purge(size_t bytes, int least_slots, size_t split_bytes) {
   return done;
 }
 
-// How much may lie idle: what the option says, and an eighth of what is in use.
+size_t BytesInUse() { return slots_in_use.load(std::memory_order_relaxed) * kSlabSize; }  // an amount, orders nothing
+
+// How much may lie idle: what the option says, and a quarter of what is in use.
 size_t IdleKeep() {
-  const uint64_t held = superslabs_now.load(std::memory_order_relaxed) * kSuperslabSize;  // an amount, orders nothing
-  const uint64_t idle = g_idle.idle();
-  const uint64_t share = held > idle ? (held - idle) / 8 : 0;
+  const size_t share = BytesInUse() / 4;
   return share > g_options.idle_keep ? share : g_options.idle_keep;
 }
 
 // How much of what lies idle is too much beside what is in use to stay in huge pages of which a part is in use.
 size_t TooMuchForHugePages(size_t idle) {
-  size_t in_use = 0;
-  for (uint32_t n = 0; n < registry.size(); ++n) {
-    const Superslab* superslab = registry.At(n);
-    if (superslab != nullptr) in_use += BytesOf(superslab->active.load(std::memory_order_relaxed));  // an amount
-  }
-  const size_t spared = in_use / 2 > kSplitInAnyCase ? in_use / 2 - kSplitInAnyCase : 0;
+  const size_t half = BytesInUse() / 2;
+  const size_t spared = half > kSplitInAnyCase ? half - kSplitInAnyCase : 0;
   return idle > spared ? idle - spared : 0;
 }
 
@@ -533,14 +532,9 @@ void RepairAfterFork() {
 
 Statistics GetStatistics() {
   Statistics statistics = {};
-  statistics.superslabs = superslabs_now.load(std::memory_order_relaxed);            // a count
-  statistics.superslabs_mapped = superslabs_mapped.load(std::memory_order_relaxed);  // a count
-  for (uint32_t n = 0; n < registry.size(); ++n) {
-    const Superslab* superslab = registry.At(n);
-    if (superslab == nullptr) continue;
-    statistics.active_slots +=
-        static_cast<uint64_t>(__builtin_popcount(superslab->active.load(std::memory_order_relaxed)));  // a count
-  }
+  statistics.superslabs = superslabs_now.load(std::memory_order_relaxed);                               // a count
+  statistics.superslabs_mapped = superslabs_mapped.load(std::memory_order_relaxed);                     // a count
+  statistics.active_slots = slots_in_use.load(std::memory_order_relaxed);                               // an amount
   for (int i = 0; i < 6; ++i) statistics.acquired[i] = acquired_at[i].load(std::memory_order_relaxed);  // a count
   return statistics;
 }
