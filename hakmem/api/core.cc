@@ -170,6 +170,9 @@ HAK_ALWAYS_INLINE bool IsAtHand(size_t size) {
 }
 
 HAK_ALWAYS_INLINE void* TakeAtHand(size_t size) {
+  if constexpr (!kTrackBlocks && !kGuardBuild) {
+    if (void* p = tiny::TryAllocateFreed(size); HAK_LIKELY(p != nullptr)) return p;
+  }
   return HAK_LIKELY(IsAtHand(size)) ? tiny::TryAllocate(ListOfSize(size)) : nullptr;
 }
 

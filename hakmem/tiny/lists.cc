@@ -24,8 +24,9 @@ constexpr size_t kAllBatchesBytes = size_t{256} << 10;
 constexpr size_t kMostExtraBytes = size_t{4} << 20;
 constexpr uint8_t kMaxBatches = 8;
 
-// A table: a division in each takeover would cost as much as the rest of it.
-constexpr std::array<uint32_t, kListedClasses> kCapacityByBytes = [] {
+}  // namespace
+
+constexpr std::array<uint32_t, kListedClasses> kMostListed = [] {
   std::array<uint32_t, kListedClasses> table{};
   for (unsigned c = 1; c < kListedClasses; ++c) {
     if (!IsClass(c)) continue;
@@ -36,6 +37,8 @@ constexpr std::array<uint32_t, kListedClasses> kCapacityByBytes = [] {
   }
   return table;
 }();
+
+namespace {
 
 // Batches are linked through the second word of their first block.
 struct BatchHead {
@@ -64,22 +67,6 @@ size_t BatchBytesAllowed(const Heap& heap) { return kAllBatchesBytes + heap.rest
 void ShrinkExtra(Heap& heap, size_t bytes) {
   const size_t less = bytes / 2;
   heap.rest->batch_extra -= less < heap.rest->batch_extra ? less : heap.rest->batch_extra;
-}
-
-// Lists of which neighbours are freed one after the other get their room in so many parts, see FetchAhead.
-constexpr uint32_t kParts = 4;
-uint32_t PartOf(unsigned size_class) { return ListCapacity(size_class) / kParts; }
-
-void ResetFilled(Heap& heap, unsigned size_class) {
-  uint32_t room = ListCapacity(size_class);
-  if (HAK_UNLIKELY(heap.ordered.Has(size_class))) {
-    room = PartOf(size_class);
-    heap.rest->parts_left[size_class] = kParts - 1;
-  }
-  FreeList& list = heap.free(size_class);
-  list.head = nullptr;
-  const uintptr_t start = ThreadPointer() + kMaxListLength - room;
-  __atomic_store_n(&list.filled, start, __ATOMIC_RELAXED);  // read by others, to whom it only says: not yours
 }
 
 // A block that is freed a second time, others after it, closes its list to a ring. Finds out whether there is one, at
@@ -164,13 +151,6 @@ void GiveBackRun(Heap& heap, Slab& slab, const Chain& chain) {
 
 }  // namespace
 
-uint32_t ListCapacity(unsigned size_class) {
-  if (size_class > kMaxListedClass) return 0;
-  const uint32_t by_bytes = kCapacityByBytes[size_class];
-  const uint32_t most = g_options.tiny_fast_cap;
-  return by_bytes < most ? by_bytes : most;
-}
-
 bool HasList(unsigned size_class) { return size_class <= kMaxListedClass && g_options.tiny_fast_cap != 0; }
 
 void GrowExtra(Heap& heap, size_t bytes) {
@@ -189,13 +169,8 @@ Block* TakeBatch(Heap& heap, unsigned c) {
 }
 
 Block* TakeFromLists(Heap& heap, unsigned list, unsigned size_class) {
-  FreeList& freed = heap.free(size_class);
-  if (Block* first = freed.head; first != nullptr) {
-    heap.counters.takeovers.Add(1);
-    ResetFilled(heap, size_class);
-    heap.alloc(list) = NextOf(first);
+  if (Block* first = TakeFreed(heap, heap.free(size_class), heap.alloc(list), size_class); first != nullptr)
     return first;
-  }
   if (size_class > kSteppedClasses) return nullptr;
   for (unsigned other = size_class; ClassOfList(other) == size_class; --other) {
     if (heap.alloc(other) != nullptr) return Lend(heap, other, list);
@@ -244,7 +219,7 @@ void SetAside(Heap& heap, unsigned c) {
   } else {
     heap.ordered.Remove(c);
   }
-  ResetFilled(heap, c);
+  ResetFreed(heap, heap.free(c), c);
   if (first == nullptr) return;
   if (has_room) {
     heap.rest->batch_bytes += BatchBytes(c);
@@ -395,7 +370,7 @@ void GiveBackLists(Heap& heap) {
     }
     FreeList& list = heap.free(c);
     if (Block* first = list.head; first != nullptr) {
-      ResetFilled(heap, c);
+      ResetFreed(heap, heap.free(c), c);
       give_back(first);
     }
     while (Block* batch = TakeBatch(heap, c)) give_back(batch);

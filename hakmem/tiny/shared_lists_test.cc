@@ -53,6 +53,35 @@ TEST_F(SharedListsTest, ARefillGoesToTheListThatAsked) {
   me.Free(blocks);
 }
 
+TEST_F(SharedListsTest, WhatWasFreedIsTakenAtOnce) {
+  TestHeap me;
+  const auto take = [&](size_t size) { return me.Drive([size] { return TryAllocateFreed(size); }); };
+  EXPECT_EQ(take(600), nullptr) << "nothing was freed";
+  std::vector<Block*> blocks;
+  do {
+    blocks.push_back(Get(me, 38));
+  } while (me->alloc(38) != nullptr || blocks.size() < 3);
+  EXPECT_EQ(take(600), nullptr);
+  const uint64_t takeovers = me->counters.takeovers.value();
+  for (size_t i = 0; i < 3; ++i) me.Free(blocks[i]);
+  EXPECT_EQ(take(1025), nullptr);
+  EXPECT_EQ(take(size_t{1} << 40), nullptr);
+  EXPECT_EQ(take(0), nullptr);
+  EXPECT_EQ(take(SIZE_MAX), nullptr);
+  EXPECT_EQ(take(16), nullptr) << "of another class";
+  EXPECT_EQ(TryAllocateFreed(600), nullptr) << "of a thread that has not started";
+  EXPECT_EQ(take(600), blocks[2]);
+  EXPECT_EQ(me->alloc(38), blocks[1]);
+  EXPECT_EQ(NextOf(me->alloc(38)), blocks[0]);
+  EXPECT_EQ(NextOf(blocks[0]), nullptr);
+  EXPECT_EQ(me->free(kClass).head, nullptr);
+  EXPECT_EQ(me->free(kClass).filled, ThreadPointer() + kMaxListLength - ListCapacity(kClass)) << "empty";
+  EXPECT_EQ(me->counters.takeovers.value(), takeovers + 1);
+  EXPECT_FALSE(me->busy);
+  me.Free(blocks[2]);
+  for (size_t i = 3; i < blocks.size(); ++i) me.Free(blocks[i]);
+}
+
 TEST_F(SharedListsTest, OneHelpsTheOtherBeforeASlabIsAsked) {
   TestHeap me;
   std::set<Block*> blocks;

@@ -6,6 +6,8 @@
 #include <cstdint>
 
 #include "hakmem/tiny/heap.h"
+#include "hakmem/tiny/lists.h"
+#include "hakmem/tiny/thread_heap.h"
 
 namespace hakmem::tiny {
 
@@ -16,6 +18,22 @@ namespace hakmem::tiny {
 // The same from what the calling thread has at hand: nullptr when that is nothing, the thread has not started, or it
 // has a stand-in.
 [[nodiscard]] void* TryAllocate(unsigned list);
+
+// A block of up to 1 KiB out of what was freed of its class, when the list that malloc takes from is empty: a program
+// with few blocks comes here at every third malloc. nullptr when nothing was freed, and where TryAllocate gives
+// nothing.
+[[nodiscard]] HAK_ALWAYS_INLINE void* TryAllocateFreed(size_t size) {
+  const size_t list = (size + kMinBlock - 1) / kMinBlock;
+  if (HAK_UNLIKELY(list > kSteppedClasses)) return nullptr;
+  Heap* heap = tls_heap;
+  if (HAK_UNLIKELY(heap->rest == nullptr)) return nullptr;
+  const unsigned size_class = internal::kClassOfStep[list];
+  const bool was_busy = heap->busy;
+  SetBusy(*heap, true);
+  Block* block = TakeFreed(*heap, heap->free_steps[size_class], heap->alloc_steps[list], size_class);
+  SetBusy(*heap, was_busy);
+  return block;
+}
 
 // As Allocate, when TryAllocate has just failed.
 [[nodiscard]] void* AllocateFromSlabs(unsigned list, bool* clean);
