@@ -55,7 +55,10 @@ TEST_F(SharedListsTest, ARefillGoesToTheListThatAsked) {
 
 TEST_F(SharedListsTest, WhatWasFreedIsTakenAtOnce) {
   TestHeap me;
-  const auto take = [&](size_t size) { return me.Drive([size] { return TryAllocateFreed(size); }); };
+  const auto take = [&](size_t size) {
+    HAK_OPAQUE(size);  // not to be computed while it is compiled
+    return me.Drive([size] { return TryAllocateFreed(size); });
+  };
   EXPECT_EQ(take(600), nullptr) << "nothing was freed";
   std::vector<Block*> blocks;
   do {
