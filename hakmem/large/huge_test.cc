@@ -114,6 +114,9 @@ TEST_F(HugeTest, TheLastPieceGetsAHugePageWhereThatCostsAQuarterAtMost) {
   EXPECT_EQ(pieces_asked_for(kPiece), 1);
   EXPECT_EQ(pieces_asked_for(kPiece * 8 / 5 - 4096), 1);
   EXPECT_EQ(pieces_asked_for(kPiece * 8 / 5 + 4096), 2);
+  EXPECT_EQ(pieces_asked_for(kPiece * 3 + kPiece / 2), 4);
+  EXPECT_EQ(pieces_asked_for(kPiece * 9 + kPiece / 4 - 4096), 9) << "a header more than a round number";
+  EXPECT_EQ(pieces_asked_for(kPiece * 9 + kPiece / 4), 10);
 }
 
 TEST_F(HugeTest, AShortBlockIsKeptForTheNext) {

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "hakmem/config/options.h"
+#include "hakmem/diag/check.h"
 #include "hakmem/platform/thread_pointer.h"
 #include "hakmem/tiny/heap.h"
 
@@ -46,6 +47,7 @@ HAK_ALWAYS_INLINE void ResetFreed(Heap& heap, FreeList& list, unsigned size_clas
 // What was freed of a class becomes its alloc list `list`, which is empty, but for the block that was freed last: that
 // one, or nullptr when none was freed.
 HAK_ALWAYS_INLINE Block* TakeFreed(Heap& heap, FreeList& freed, Block*& list, unsigned size_class) {
+  HAK_ASSERT(list == nullptr);
   Block* first = freed.head;
   if (HAK_UNLIKELY(first == nullptr)) return nullptr;
   heap.counters.takeovers.Add(1);
