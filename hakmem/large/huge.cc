@@ -105,12 +105,13 @@ void Zero(char* base, size_t size) {
 }
 
 // Of a block's pieces those that get huge pages when `size` bytes of it are used: what it fills, and, of a block of
-// more than one piece, the last one where a quarter of it is used and the block gets a quarter longer at the most: a page
-// fault instead of hundreds. Shorter blocks are often buffers of which little is used.
+// more than one piece, the last one where that makes the block a quarter longer at the most: a page fault instead of
+// hundreds. Also for the sake of a few bytes: once a piece has small pages it stays so when the block grows over it, or
+// the next one does. Shorter blocks are often buffers of which little is used.
 size_t FilledPieces(size_t size) {
-  const size_t filled = size >> kSuperslabShift;
-  const size_t used = size % kSuperslabSize;
-  return filled != 0 && used >= kSuperslabSize / 4 && kSuperslabSize - used <= size / 4 ? filled + 1 : filled;
+  const size_t pieces = PiecesFor(size);
+  const size_t unused = (pieces << kSuperslabShift) - size;
+  return pieces > 1 && unused <= size / 4 ? pieces : size >> kSuperslabShift;
 }
 
 // A block that is to read as zero may stay empty in large parts: its pages come one by one. One of middle length is
