@@ -54,6 +54,7 @@ constinit Superslab* spare HAK_GUARDED_BY(lock) = nullptr;
 constinit std::atomic<bool> balancing{false};
 
 constinit std::atomic<uint64_t> superslabs_now{0};
+// What the superslabs' active bits add up to: each release asks how much is in use, and cannot look at all of them.
 constinit std::atomic<uint64_t> slots_in_use{0};
 constinit std::atomic<uint64_t> superslabs_mapped{0};
 constinit std::atomic<HeapId> last_maker{kNoHeap};  // the highest id of a heap that has made a superslab

@@ -370,7 +370,7 @@ void GiveBackLists(Heap& heap) {
     }
     FreeList& list = heap.free(c);
     if (Block* first = list.head; first != nullptr) {
-      ResetFreed(heap, heap.free(c), c);
+      ResetFreed(heap, list, c);
       give_back(first);
     }
     while (Block* batch = TakeBatch(heap, c)) give_back(batch);
