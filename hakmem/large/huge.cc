@@ -104,14 +104,22 @@ void Zero(char* base, size_t size) {
   }
 }
 
-// Of a block's pieces those that get huge pages when `size` bytes of it are used: what it fills, and, of a block of
-// more than one piece, the last one where that makes the block a quarter longer at the most: a page fault instead of
-// hundreds. Also for the sake of a few bytes: once a piece has small pages it stays so when the block grows over it, or
-// the next one does. Shorter blocks are often buffers of which little is used.
-size_t FilledPieces(size_t size) {
+// Of a block's pieces those that get huge pages when `size` bytes of it are used: what it fills, and the last one where
+// that makes the block a quarter longer at the most: a page fault instead of hundreds. Also for the sake of a few bytes:
+// once a piece has small pages it stays so when the block grows over it, or the next one does. A block of a single piece
+// that is not full must have `grown`: it is often a buffer of which little is used.
+size_t FilledPieces(size_t size, bool grown = false) {
   const size_t pieces = PiecesFor(size);
   const size_t unused = (pieces << kSuperslabShift) - size;
-  return pieces > 1 && unused <= size / 4 ? pieces : size >> kSuperslabShift;
+  return (pieces > 1 || grown) && unused <= size / 4 ? pieces : size >> kSuperslabShift;
+}
+
+// Whether a block of `old_size` bytes that is to grow to `size` had better be copied: what it has lies in small pages,
+// and copying so much takes less time than the page faults for the rest of its first piece, which a huge page spares.
+constexpr size_t kMostCopied = kSuperslabSize / 8 * 5;
+bool IsBetterCopied(const HugeBlock& block, size_t old_size, size_t size) {
+  return g_options.huge_pages == 1 && g_options.memory_limit == 0 && block.pieces == 1 && old_size <= kMostCopied &&
+         size > old_size && FilledPieces(size, true) != 0 && InWindow(block.base) && !arena::IsHuge(block.base);
 }
 
 // A block that is to read as zero may stay empty in large parts: its pages come one by one. One of middle length is
@@ -120,11 +128,11 @@ constexpr size_t kLeastFilledZeroes = 4 * kSuperslabSize;
 constexpr size_t kMostFilledZeroes = 16 * kSuperslabSize;
 bool IsSparse(size_t size, bool zero) { return zero && (size < kLeastFilledZeroes || size > kMostFilledZeroes); }
 
-// Huge pages for the block's first `filled` pieces, and for no others.
-void SetHugePages(const HugeBlock& block, size_t filled) {
+// Huge pages for the block's first `filled` pieces, and for no others from the piece `from` on.
+void SetHugePages(const HugeBlock& block, size_t filled, size_t from = 0) {
   arena::SetHugePages(block.base, filled, true);
   // A huge page from before would cost the end of the block more than it uses, unless it is there already.
-  for (size_t i = filled; i < block.pieces; ++i) {
+  for (size_t i = filled > from ? filled : from; i < block.pieces; ++i) {
     if (!arena::IsDirty(block.base, i)) arena::SetHugePages(block.base + (i << kSuperslabShift), 1, false);
   }
 }
@@ -182,6 +190,30 @@ bool ExtendInPlace(const HugeBlock& block, size_t more) {
 void ExposeTo(const HugeBlock& block, size_t size) {
   Unpoison(block.base, size);
   Poison(block.base + size, (block.pieces << kSuperslabShift) - size);
+}
+
+// Gives a block of `old_size` bytes other pieces, with huge pages, for `size` bytes. False, and nothing done, without
+// memory.
+bool CopyToHugePages(HugeBlock* block, size_t old_size, size_t size) {
+  const size_t pieces = PiecesFor(size);
+  char* const to = static_cast<char*>(arena::Acquire(pieces, kSuperslabSize));
+  if (to == nullptr) return false;
+  char* const from = block->base;
+  const size_t had = block->pieces;
+  block->base = to;
+  if (!InWindow(to) || !address_map::Enter(block, pieces)) {
+    block->base = from;
+    arena::Release(to, pieces);
+    return false;
+  }
+  arena::SetHugePages(to, FilledPieces(size, true), true);
+  Unpoison(to, old_size);
+  memcpy(to, from, old_size);
+  block->pieces = pieces;
+  address_map::Remove(from, had);
+  Poison(from, had << kSuperslabShift);
+  arena::ReleasePurged(from, had);
+  return true;
 }
 
 }  // namespace
@@ -284,7 +316,9 @@ void* Resize(void* p, Region* region, size_t size) {
   size = RoundToPages(size);
   const size_t pieces = PiecesFor(size);
   bool by_moving = false;
-  if (pieces <= block->pieces) {
+  if (IsBetterCopied(*block, old_size, size) && CopyToHugePages(block, old_size, size)) {
+    by_moving = true;
+  } else if (pieces <= block->pieces) {
     if (pieces < block->pieces) {
       char* tail = block->base + (pieces << kSuperslabShift);
       const size_t count = block->pieces - pieces;
@@ -337,7 +371,9 @@ void* Resize(void* p, Region* region, size_t size) {
     if (FilledPieces(size) < pieces) arena::SetHugePages(to + ((pieces - 1) << kSuperslabShift), 1, false);
     by_moving = true;
   }
-  if (size != old_size) SetHugePages(*block, FilledPieces(size));
+  // Of a block that grows what it had may be there already.
+  if (size > old_size) SetHugePages(*block, FilledPieces(size, true), PiecesFor(old_size));
+  if (size < old_size) SetHugePages(*block, FilledPieces(size));
   ExposeTo(*block, size);
   block->size.store(size, std::memory_order_relaxed);  // the caller's own block
   LockHolder hold(lock);

@@ -39,7 +39,8 @@ void ReleaseKept();
 // Bytes that may be used at the start of the block of `region`.
 size_t UsableSize(const Region* region);
 
-// Makes the block at `p` at least `size` bytes long: in place, or by moving its pages.
+// Makes the block at `p` at least `size` bytes long: in place, by moving its pages, or by copying a short one into huge
+// pages.
 // nullptr, with the block as it was, when that cannot be done.
 [[nodiscard]] void* Resize(void* p, Region* region, size_t size);
 
@@ -48,7 +49,7 @@ struct Statistics {
   uint64_t bytes;      // now, usable
   uint64_t allocated;  // since the start
   uint64_t in_place;   // resized in place since the start
-  uint64_t moved;      // resized by moving pages since the start
+  uint64_t moved;      // resized by moving or copying pages since the start
 };
 Statistics GetStatistics();
 

@@ -236,6 +236,61 @@ TEST_F(HugeTest, FewBlocksHaveRoom) {
   Give(blocks[0]);
 }
 
+// One page fault instead of hundreds for what is still to be touched of its first piece.
+TEST_F(HugeTest, AShortBlockThatGrowsIsCopiedIntoHugePages) {
+  const auto growing = [&](size_t from, size_t to) {
+    char* const p = Take(from);
+    arena::SetHugePages(p, 1, false);
+    memset(p, 7, from);
+    char* const grown = Change(p, to);
+    EXPECT_NE(grown, nullptr);
+    for (size_t i = 0; i < from; i += 512) EXPECT_EQ(grown[i], 7) << i;
+    EXPECT_GE(UsableSize(address_map::RegionOf(grown)), to);
+    EXPECT_EQ(address_map::RegionOf(grown + to - 1), address_map::RegionOf(grown));
+    EXPECT_EQ(arena::GetUsage().taken, (to + kPiece - 1) / kPiece * kPiece);
+    EXPECT_EQ(arena::IsHuge(grown), to >= kPiece * 4 / 5 + 4096);
+    if (grown != p) {
+      EXPECT_EQ(address_map::RegionOf(p), nullptr);
+      EXPECT_EQ(test::ResidentBytes(p, kPiece), 0);
+    }
+    memset(grown, 1, to);
+    Give(grown);
+    ReleaseKept();
+    return grown != p;
+  };
+  EXPECT_TRUE(growing(kPiece / 2, kPiece));
+  EXPECT_TRUE(growing(kPiece / 2, 3 * kPiece + 5));
+  EXPECT_TRUE(growing(kPiece / 2 + 4096, kPiece - 99'999)) << "a quarter is not used";
+  EXPECT_TRUE(growing(kPiece / 8 * 5, kPiece));
+  EXPECT_FALSE(growing(kPiece / 8 * 5 + 4096, kPiece)) << "little is left to be touched";
+  EXPECT_FALSE(growing(kPiece / 2, kPiece * 4 / 5 - 4096)) << "more than a quarter would not be used";
+  EXPECT_EQ(GetStatistics().moved, before_.moved + 4);
+}
+
+TEST_F(HugeTest, ABlockThatGrowsInAHugePageIsNotCopied) {
+  char* const p = static_cast<char*>(AllocateWithRoom(kPiece / 2));
+  memset(p, 7, kPiece / 2);
+  char* const grown = Change(p, kPiece);
+  ASSERT_NE(grown, p);
+  memset(grown, 7, kPiece);
+  Give(grown);
+  // The next one has it, whatever it begins with.
+  ASSERT_EQ(AllocateWithRoom(kSlabSize), grown);
+  for (size_t size = 2 * kSlabSize; size <= kPiece; size *= 2) EXPECT_EQ(Change(grown, size), grown);
+  Give(grown);
+}
+
+TEST_F(HugeTest, NothingIsCopiedWhereMemoryIsLimitedOrHugePagesAreNotWanted) {
+  const Options options = g_options;
+  for (const bool limited : {false, true}) {
+    (limited ? g_options.memory_limit : g_options.huge_pages) = limited ? uint64_t{1} << 30 : 0;
+    char* const p = Take(kPiece / 2);
+    EXPECT_EQ(Change(p, kPiece), p) << limited;
+    Give(p);
+    g_options = options;
+  }
+}
+
 TEST_F(HugeTest, AlignmentBeyondASuperslab) {
   for (size_t alignment = kPiece; alignment <= 64 * kPiece; alignment *= 4) {
     char* const p = Take(kPiece + 1, alignment);
@@ -336,6 +391,17 @@ TEST_F(HugeTest, AMoveThatFailsHalfwayLeavesTheBlock) {
   }
   EXPECT_EQ(GetStatistics().moved, before_.moved);
   Give(wall);
+  Give(p);
+}
+
+TEST_F(HugeTest, WithoutMemoryForACopyItGrowsInPlace) {
+  char* const p = Take(kPiece / 2);
+  p[0] = 7;
+  arena::UnmapIdle();
+  test::FailingCalls failing(os::Call::kMap, ENOMEM);
+  EXPECT_EQ(Change(p, kPiece), p);
+  EXPECT_GE(failing.seen(), 1u);
+  EXPECT_EQ(p[0], 7);
   Give(p);
 }
 

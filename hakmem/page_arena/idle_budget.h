@@ -47,10 +47,24 @@ class IdleBudget {
     debt_.store(debt < kMostDebt ? debt : kMostDebt, std::memory_order_relaxed);  // as above
   }
 
-  size_t idle() const {
-    const int64_t idle = idle_.load(std::memory_order_relaxed);  // an amount, orders nothing
-    return idle > 0 ? static_cast<size_t>(idle) : 0;
+  // `bytes` were purged that stay with who has them; what is taken afresh instead will be a refault, too.
+  void AddSetAside(size_t bytes) {
+    set_aside_.fetch_add(static_cast<int64_t>(bytes), std::memory_order_relaxed);  // an amount, orders nothing
   }
+  // `bytes` of those were taken into use again, or are there no more.
+  void RemoveSetAside(size_t bytes) {
+    set_aside_.fetch_sub(static_cast<int64_t>(bytes), std::memory_order_relaxed);  // an amount, orders nothing
+  }
+  // `bytes` were taken that were never in use, or not since they were forgotten.
+  void AddFresh(size_t bytes) {
+    const size_t instead = bytes < set_aside() ? bytes : set_aside();
+    if (instead == 0) return;
+    RemoveSetAside(instead);
+    AddRefault(instead);
+  }
+
+  size_t idle() const { return AmountOf(idle_); }
+  size_t set_aside() const { return AmountOf(set_aside_); }
 
   // Whether nothing became idle for longer than `delay_ms`.
   bool IsOld(uint64_t now_ms, uint64_t delay_ms) const {
@@ -77,6 +91,12 @@ class IdleBudget {
   }
 
  private:
+  // Below nothing for a moment, where one thread takes what another one is about to add.
+  static size_t AmountOf(const std::atomic<int64_t>& amount) {
+    const int64_t bytes = amount.load(std::memory_order_relaxed);  // an amount, orders nothing
+    return bytes > 0 ? static_cast<size_t>(bytes) : 0;
+  }
+
   // Pays off what time allows and returns the rest of the debt.
   uint64_t PayOff(uint64_t now_ms) {
     // Relaxed: two threads that pay at once pay a little too much or too little, which does no harm.
@@ -89,6 +109,7 @@ class IdleBudget {
   }
 
   std::atomic<int64_t> idle_{0};
+  std::atomic<int64_t> set_aside_{0};
   std::atomic<uint64_t> debt_{0};
   std::atomic<uint64_t> last_release_ms_{0};
   std::atomic<uint64_t> paid_ms_{0};

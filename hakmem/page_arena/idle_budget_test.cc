@@ -42,6 +42,31 @@ TEST(IdleBudgetTest, RefaultsPutThePurgeOffUntilTimeHasPaid) {
   EXPECT_NE(budget.Excess(kNow + paid_ms, kKeep, kDelay), 0u);
 }
 
+TEST(IdleBudgetTest, WhatIsTakenInsteadOfWhatWasSetAsideIsARefault) {
+  constexpr size_t kMuch = 2 * IdleBudget::kDebtLimit;
+  IdleBudget budget;
+  budget.AddIdle(60 * kMiB, kNow);
+  EXPECT_NE(budget.Excess(kNow, kKeep, kDelay), 0u);
+  budget.AddFresh(kMuch);
+  EXPECT_NE(budget.Excess(kNow, kKeep, kDelay), 0u) << "nothing was set aside";
+  budget.AddSetAside(kMuch);
+  budget.RemoveSetAside(kMuch);
+  budget.AddFresh(kMuch);
+  EXPECT_NE(budget.Excess(kNow, kKeep, kDelay), 0u) << "it was taken into use again";
+  budget.AddSetAside(kMuch);
+  EXPECT_EQ(budget.set_aside(), kMuch);
+  EXPECT_NE(budget.Excess(kNow, kKeep, kDelay), 0u);
+  budget.AddFresh(4 * kMuch);
+  EXPECT_EQ(budget.set_aside(), 0u);
+  EXPECT_EQ(budget.Excess(kNow, kKeep, kDelay), 0u);
+  const uint64_t paid_ms = (kMuch - IdleBudget::kDebtLimit) / IdleBudget::kPaidPerMs;
+  EXPECT_EQ(budget.Excess(kNow + paid_ms - 1, kKeep, kDelay), 0u);
+  EXPECT_NE(budget.Excess(kNow + paid_ms, kKeep, kDelay), 0u) << "no more than was set aside";
+  budget.AddIdle(kMiB, kNow + paid_ms);
+  budget.AddFresh(kMuch);
+  EXPECT_NE(budget.Excess(kNow + paid_ms, kKeep, kDelay), 0u) << "each byte once";
+}
+
 TEST(IdleBudgetTest, TheBurstAfterABurstIsPurgedSoon) {
   IdleBudget budget;
   budget.AddIdle(60 * kMiB, kNow);

@@ -110,6 +110,7 @@ void Take(Run run) HAK_REQUIRES(lock) {
   if (high_water < run.first + run.count) high_water = run.first + run.count;
   g_idle.RemoveIdle(dirty_count * kSuperslabSize);
   g_idle.AddRefault(purged_count * kSuperslabSize);
+  g_idle.AddFresh((run.count - dirty_count - purged_count) * kSuperslabSize);
 }
 
 // Makes taken pieces free. Those that were written to become idle.
@@ -124,6 +125,14 @@ void Free(Run run, bool written) HAK_REQUIRES(lock) {
   taken_pieces -= run.count;
   idle_pieces += idle;
   if (idle != 0) g_idle.AddIdle(idle * kSuperslabSize, os::NowMs());
+}
+
+// This taken run was given back to the system, and reads as zero.
+void MarkPurged(Run run) HAK_REQUIRES(lock) {
+  for (uint32_t i = run.first; i < run.first + run.count; ++i) {
+    dirty.Remove(i);
+    purged.Add(i);
+  }
 }
 
 // Nothing is mapped in this taken run any more.
@@ -228,6 +237,17 @@ void Release(void* address, size_t count) {
   Free({IndexOf(address), static_cast<uint32_t>(count)}, true);
 }
 
+void ReleasePurged(void* address, size_t count) {
+  if (!InWindow(address) || !gate::Purge(address, count << kSuperslabShift)) {
+    Release(address, count);
+    return;
+  }
+  const Run run = {IndexOf(address), static_cast<uint32_t>(count)};
+  LockHolder hold(lock);
+  MarkPurged(run);
+  Free(run, false);
+}
+
 void Discard(void* address, size_t count) {
   if (!InWindow(address)) {
     Release(address, count);
@@ -289,6 +309,8 @@ void SetHugePages(void* address, size_t count, bool wanted) {
   }
 }
 
+bool IsHuge(const void* address) { return InWindow(address) && huge.Has(IndexOf(address)); }
+
 bool IsDirty(const void* address, size_t index) {
   return InWindow(address) && dirty.Has(IndexOf(address) + static_cast<uint32_t>(index));
 }
@@ -321,12 +343,7 @@ size_t PurgeIdle(size_t bytes) {
     g_idle.RemoveIdle(run.count * kSuperslabSize);
     const bool purged_now = gate::Purge(WindowAddress(run.first), run.count * kSuperslabSize);
     LockHolder hold(lock);
-    for (uint32_t i = run.first; i < run.first + run.count; ++i) {
-      if (purged_now) {
-        dirty.Remove(i);
-        purged.Add(i);
-      }
-    }
+    if (purged_now) MarkPurged(run);
     Free(run, false);
     if (purged_now) done += run.count * kSuperslabSize;
   }

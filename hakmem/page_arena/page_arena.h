@@ -27,6 +27,10 @@ namespace hakmem::arena {
 // Gives back a run from Acquire, or a part of one in whole pieces; its contents are lost.
 void Release(void* address, size_t count);
 
+// The same, and the system gets the memory at once: what lay in small pages, or in the rest of a huge page that was
+// split, can be a huge page again when it is wanted. (From Linux 6.14 on: until then the kernel keeps the page table.)
+void ReleasePurged(void* address, size_t count);
+
 // Unmaps a run, of which parts may be unmapped already, and gives its address space back.
 void Discard(void* address, size_t count);
 
@@ -40,6 +44,9 @@ void Moved(void* from, size_t from_count, void* to, size_t to_count);
 // Asks for transparent huge pages in `count` pieces of a run that the caller holds, or for small ones. No system call
 // for pieces that are so already; none at all where HAKMEM_HUGE_PAGES decides for everything, or outside the window.
 void SetHugePages(void* address, size_t count, bool huge);
+
+// Whether a huge page was asked for last, not small ones, in the first piece of a run that the caller holds.
+bool IsHuge(const void* address);
 
 // Whether piece `index` of a run that the caller holds may hold other bytes than zero. False for fresh pieces.
 bool IsDirty(const void* address, size_t index);

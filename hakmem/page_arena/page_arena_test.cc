@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "gtest/gtest.h"
+#include "hakmem/config/options.h"
 #include "hakmem/mmap_gate/mmap_gate.h"
 #include "hakmem/page_arena/idle_budget.h"
 #include "testing/support/faults.h"
@@ -91,6 +92,36 @@ TEST_F(PageArenaTest, PurgeLeavesZeroesAndNoPages) {
   Release(again, 4);
 }
 
+TEST_F(PageArenaTest, WhatIsReleasedPurgedIsGoneAtOnce) {
+  char* run = Take(3);
+  Release(run, 3);
+  run = Take(3);
+  ASSERT_TRUE(IsDirty(run, 2));
+  memset(run, 7, 3 * kPiece);
+  ReleasePurged(run + kPiece, 2);
+  EXPECT_EQ(GetUsage().taken, kPiece);
+  EXPECT_EQ(g_idle.idle(), 0u);
+  EXPECT_EQ(test::ResidentBytes(run, 3 * kPiece), static_cast<long>(kPiece));
+  char* const again = Take(2);
+  ASSERT_EQ(again, run + kPiece);
+  EXPECT_FALSE(IsDirty(again, 0));
+  EXPECT_FALSE(IsDirty(again, 1));
+  EXPECT_TRUE(test::IsZero(again, 2 * kPiece));
+  Release(run, 3);
+}
+
+TEST_F(PageArenaTest, HugeIsWhatWasAskedForLast) {
+  g_options.huge_pages = 1;
+  char* const run = Take(2);
+  EXPECT_FALSE(IsHuge(run));
+  SetHugePages(run, 1, true);
+  EXPECT_TRUE(IsHuge(run));
+  EXPECT_FALSE(IsHuge(run + kPiece));
+  SetHugePages(run, 1, false);
+  EXPECT_FALSE(IsHuge(run));
+  Release(run, 2);
+}
+
 TEST_F(PageArenaTest, ARunGrowsIntoFreePiecesOnly) {
   char* const run = Take(2);
   char* const next = Take(1);
@@ -130,6 +161,21 @@ TEST_F(PageArenaTest, ForeignMappingsAreSetAside) {
 }
 
 #if !defined(HAKMEM_BUILD_RELEASE)
+TEST_F(PageArenaTest, WhatIsReleasedButNotPurgedIsIdle) {
+  char* const run = Take(1);
+  run[0] = 7;
+  {
+    test::FailingCalls failing(os::Call::kPurge, ENOMEM);
+    ReleasePurged(run, 1);
+  }
+  EXPECT_EQ(GetUsage().idle, kPiece);
+  EXPECT_EQ(g_idle.idle(), kPiece);
+  char* const again = Take(1);
+  ASSERT_EQ(again, run);
+  EXPECT_TRUE(IsDirty(again, 0));
+  Release(again, 1);
+}
+
 TEST_F(PageArenaTest, WithoutMemoryNothingIsTaken) {
   char* const mine = Take(1);
   {

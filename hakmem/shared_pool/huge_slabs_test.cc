@@ -95,16 +95,106 @@ TEST_F(HugeSlabsTest, APurgeGivesBackWhatTheHugePageBroughtUnasked) {
   Give(dense_, kept);
 }
 
-TEST_F(HugeSlabsTest, SlotsThatWerePurgedServeAll) {
+TEST_F(HugeSlabsTest, SlotsThatWerePurgedServeSlabsThatMayStayEmpty) {
   Slab& full = Take(dense_, kClass);
   Slab& kept = Take(dense_, kClass);
   Give(dense_, full);
   ASSERT_NE(GiveBackIdle(SIZE_MAX), 0u);
   ASSERT_FALSE(IsHuge(kept));
+  EXPECT_EQ(g_idle.set_aside(), kSlabSize);
+  taken_.push_back(&Take(sparse_, kClass));  // the last of the small ones
+  Slab& sparse = Take(sparse_, kClass);
+  EXPECT_EQ(&sparse.superslab(), &kept.superslab());
+  EXPECT_EQ(g_idle.set_aside(), 0u);
+  Give(sparse_, sparse);
+  ASSERT_NE(GiveBackIdle(SIZE_MAX), 0u);
+  Slab& dense = Take(dense_, kClass);
+  EXPECT_TRUE(IsHuge(dense)) << "a page fault for 32 slots rather than 16 for this one";
+  Give(dense_, dense);
+  Give(dense_, kept);
+}
+
+// What is taken instead of slots that were purged is a refault: a load that goes up and down is left in peace.
+TEST_F(HugeSlabsTest, AnotherSuperslabAfterAPurgeIsARefault) {
+  std::vector<Slab*> slabs;
+  for (unsigned i = 0; i < 5 * kSlabsPerSuperslab; ++i) slabs.push_back(&Take(dense_, kClass));
+  const auto is_left_in_peace = [] {
+    g_idle.AddIdle(64 * kSuperslabSize, os::NowMs());
+    const bool peace = g_idle.Excess(os::NowMs(), 0, 3600000) == 0;
+    g_idle.RemoveIdle(64 * kSuperslabSize);
+    return peace;
+  };
+  for (size_t i = 0; i < slabs.size(); ++i) {
+    if (i % kSlabsPerSuperslab != 0) Give(dense_, *slabs[i]);
+  }
+  ASSERT_FALSE(is_left_in_peace());
+  ASSERT_NE(GiveBackIdle(SIZE_MAX), 0u);
+  ASSERT_FALSE(is_left_in_peace());
+  for (size_t i = 0; i < slabs.size(); ++i) {
+    if (i % kSlabsPerSuperslab != 0) slabs[i] = &Take(dense_, kClass);
+  }
+  EXPECT_TRUE(is_left_in_peace());
+  for (Slab* slab : slabs) Give(dense_, *slab);
+}
+
+// Superslabs of which little is in use do not become more and more.
+TEST_F(HugeSlabsTest, SlotsThatWerePurgedServeAllWhereSuperslabsAreMany) {
+  std::vector<Slab*> kept;
+  uint64_t superslabs = 0;
+  for (int round = 0; round < 150; ++round) {
+    Slab* slabs[4];
+    for (Slab*& slab : slabs) slab = &Take(dense_, kClass);
+    for (int i = 0; i < 3; ++i) Give(dense_, *slabs[i]);
+    kept.push_back(slabs[3]);
+    GiveBackIdle(SIZE_MAX);
+    superslabs = GetStatistics().superslabs;
+    if (round < 100) ASSERT_EQ(superslabs, 2u + static_cast<unsigned>(round) + 1);
+  }
+  EXPECT_LE(superslabs, 128u + 2 * 7 + 1) << "two for each that 212 slots fill";
+  for (Slab* slab : kept) Give(dense_, *slab);
+}
+
+// Where addresses count as memory no more of them are taken than need be.
+TEST_F(HugeSlabsTest, SlotsThatWerePurgedServeAllWhereMemoryIsLimited) {
+  Slab& full = Take(dense_, kClass);
+  Slab& kept = Take(dense_, kClass);
+  Give(dense_, full);
+  ASSERT_NE(GiveBackIdle(SIZE_MAX), 0u);
+  g_options.memory_limit = 1 << 30;
   Slab& again = Take(dense_, kClass);
-  EXPECT_EQ(&again.superslab(), &kept.superslab()) << "rather than superslab after superslab with a few slots in use";
+  EXPECT_EQ(&again.superslab(), &kept.superslab());
   Give(dense_, again);
   Give(dense_, kept);
+}
+
+// Small pages would come back one by one into what is left of it.
+TEST_F(HugeSlabsTest, WhatIsLeftOfAHugePageGoesAsAWhole) {
+  std::vector<Slab*> slabs;
+  for (unsigned i = 0; i < kSlabsPerSuperslab; ++i) {
+    slabs.push_back(&Take(dense_, kClass));
+    Touch(*slabs.back());
+  }
+  char* const base = slabs[0]->superslab().base;
+  for (unsigned i = 0; i < 8; ++i) Give(dense_, *slabs[i]);
+  ASSERT_NE(GiveBackIdle(SIZE_MAX), 0u);
+  EXPECT_EQ(g_idle.set_aside(), 8 * kSlabSize);
+  const uint64_t before = GetStatistics().superslabs;
+  for (unsigned i = 8; i < kSlabsPerSuperslab; ++i) Give(dense_, *slabs[i]);
+  EXPECT_EQ(GetStatistics().superslabs, before - 1) << "rather than wait for its next use";
+  EXPECT_EQ(test::ResidentBytes(base, kSuperslabSize), 0);
+  EXPECT_EQ(g_idle.idle(), 0u);
+  EXPECT_EQ(g_idle.set_aside(), 0u) << "the arena knows that it was purged";
+}
+
+TEST_F(HugeSlabsTest, AnIdleSuperslabThatIsResidentWaits) {
+  std::vector<Slab*> slabs;
+  for (unsigned i = 0; i < kSlabsPerSuperslab; ++i) slabs.push_back(&Take(dense_, kClass));
+  for (unsigned i = 0; i < 7; ++i) Give(dense_, *slabs[i]);
+  ASSERT_NE(GiveBackIdle(SIZE_MAX), 0u);
+  const uint64_t before = GetStatistics().superslabs;
+  for (unsigned i = 7; i < kSlabsPerSuperslab; ++i) Give(dense_, *slabs[i]);
+  EXPECT_EQ(GetStatistics().superslabs, before);
+  EXPECT_EQ(g_idle.idle(), 25 * kSlabSize);
 }
 
 #if !defined(HAKMEM_BUILD_RELEASE)  // the door of system calls has no hook there

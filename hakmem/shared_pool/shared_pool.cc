@@ -36,6 +36,12 @@ constexpr int kWorthPurging = 8;
 // in use takes so many idle slots, as long as no more lies idle than half of what is in use, less a few megabytes.
 constexpr int kWorthSplitting = 24;
 constexpr size_t kSplitInAnyCase = size_t{4} << 20;
+// A superslab of which so many slots were given back goes as a whole when it is idle.
+constexpr int kTorn = 8;
+// What was given back of a huge page comes back in small ones, a page fault for each. So another superslab is taken
+// instead, while there are no more than these and two for each that the slots in use would fill: their metadata, and
+// looking through them, is not worth more.
+constexpr uint64_t kSetAside = 128;
 // How many superslabs stage 2 looks at before it asks for another one.
 constexpr int kMaxLooked = 256;
 
@@ -79,6 +85,7 @@ bool StartUse(Superslab& superslab, uint32_t bits) {
   if (const uint32_t purged = superslab.purged.load(std::memory_order_relaxed) & bits; purged != 0) {  // as above
     superslab.purged.fetch_and(~purged, std::memory_order_relaxed);                                    // as above
     g_idle.AddRefault(BytesOf(purged));
+    g_idle.RemoveSetAside(BytesOf(purged));
   }
   return dirty == 0;
 }
@@ -95,16 +102,18 @@ void EndUse(Superslab& superslab, uint32_t bits) {
 struct Wanted {
   bool dense;      // it will be full, or may stay partly empty
   HeapId made_by;  // kNoHeap: by anybody
+  bool purged;     // in a superslab of the other kind, also what was given back
 };
 
 // The UNUSED slots, of those given, that suit. In a superslab of another kind those that were in use before: they are
-// resident, or cost a huge page nothing any more.
+// resident, or, given back, cost a huge page nothing any more.
 uint32_t Suitable(const Superslab& superslab, uint32_t unused, Wanted wanted) {
   // Relaxed, all: hints, which decide nothing but page sizes and neighbours.
   const bool huge = superslab.huge.load(std::memory_order_relaxed);          // a hint, orders nothing
   const HeapId made_by = superslab.made_by.load(std::memory_order_relaxed);  // as above
   if (huge == wanted.dense && (wanted.made_by == kNoHeap || made_by == wanted.made_by)) return unused;
-  return unused & (superslab.dirty.load(std::memory_order_relaxed) | superslab.purged.load(std::memory_order_relaxed));
+  const uint32_t purged = wanted.purged ? superslab.purged.load(std::memory_order_relaxed) : 0;  // as above
+  return unused & (superslab.dirty.load(std::memory_order_relaxed) | purged);                    // as above
 }
 
 // Takes `span` neighbouring UNUSED slots that are suitable: the index of the first, or -1.
@@ -188,14 +197,22 @@ void GiveSpare(Superslab* superslab) {
   spare = superslab;
 }
 
+// Whether so much of an idle superslab was given back that the rest had better follow, so that it can be a huge page
+// again.
+bool IsTorn(const Superslab& superslab) {
+  const uint32_t purged = superslab.purged.load(std::memory_order_relaxed);  // nobody holds a slot of this superslab
+  return g_options.huge_pages == 1 && __builtin_popcount(purged) >= kTorn;
+}
+
 // An idle superslab that nobody can reach any more goes to the page arena, its metadata to the spares.
 void Dissolve(Superslab* superslab) {
   address_map::Remove(superslab->base, 1);
   // Relaxed: nobody holds a slot of this superslab.
   g_idle.RemoveIdle(BytesOf(superslab->dirty.load(std::memory_order_relaxed)));
+  g_idle.RemoveSetAside(BytesOf(superslab->purged.load(std::memory_order_relaxed)));  // as above
   superslab->kind.store(Region::Kind::kNone, std::memory_order_relaxed);  // lookups go through the map
   HAK_LOG(kDebug, "superslab given up at ", AsHex(superslab->base));
-  arena::Release(superslab->base, 1);
+  (IsTorn(*superslab) ? arena::ReleasePurged : arena::Release)(superslab->base, 1);
   superslabs_now.fetch_sub(1, std::memory_order_relaxed);  // a count
   GiveSpare(superslab);
 }
@@ -208,6 +225,10 @@ void TryIdle(Superslab& superslab) {
   // Acquire: the last users are done with all slots. From here on no slot of it can be taken.
   if (!superslab.unused.compare_exchange_strong(all, 0, std::memory_order_acquire, std::memory_order_relaxed)) return;
   registry.ClearHint(superslab.number);
+  if (IsTorn(superslab)) {
+    Dissolve(&superslab);
+    return;
+  }
   {
     LockHolder hold(lock);
     PushLru(&superslab, os::NowMs());
@@ -394,6 +415,7 @@ size_t PurgeSlots(Superslab& superslab, int least) {
   }
   superslab.dirty.fetch_and(~purged, std::memory_order_relaxed);             // ours; GiveUnused publishes
   superslab.purged.fetch_or(purged & was_dirty, std::memory_order_relaxed);  // as above
+  g_idle.AddSetAside(BytesOf(purged & was_dirty));
   if ((was_dirty & ~purged) != 0) g_idle.AddIdle(BytesOf(was_dirty & ~purged), os::NowMs());
   GiveUnused(superslab, bits);
   TryIdle(superslab);
@@ -428,6 +450,11 @@ size_t Purge(size_t bytes, int least_slots, size_t split_bytes) {
 
 size_t BytesInUse() { return slots_in_use.load(std::memory_order_relaxed) * kSlabSize; }  // an amount, orders nothing
 
+// Whether another superslab is worse than small pages: also where addresses count as memory.
+bool SuperslabsAreMany(uint64_t superslabs) {
+  return g_options.memory_limit != 0 || superslabs > kSetAside + 2 * BytesInUse() / kSuperslabSize;
+}
+
 // How much may lie idle: what the option says, and a quarter of what is in use.
 size_t IdleKeep() {
   const size_t share = BytesInUse() / 4;
@@ -452,7 +479,8 @@ std::optional<OwnedSlab> Acquire(Cache& cache, const Claimant& who, unsigned siz
   const bool dense = cache.dense && g_options.huge_pages == 1 && superslabs >= kHugeFrom;
   const HeapId makers = last_maker.load(std::memory_order_relaxed);  // an amount, orders nothing
   const bool apart = dense && superslabs >= kApartFrom * makers;
-  if (Slab* slab = FindUnused(cache, span, {dense, apart ? who.id : kNoHeap}); slab != nullptr) {
+  const bool purged = !dense || SuperslabsAreMany(superslabs);
+  if (Slab* slab = FindUnused(cache, span, {dense, apart ? who.id : kNoHeap, purged}); slab != nullptr) {
     Count(kStage2);
     return SetUpUnused(cache, *slab, who, size_class);
   }
@@ -463,8 +491,8 @@ std::optional<OwnedSlab> Acquire(Cache& cache, const Claimant& who, unsigned siz
   Superslab* superslab = NewSuperslab(dense, who.id);
   if (superslab == nullptr) {
     // Without memory any slot will do.
-    Slab* slab = FindUnused(cache, span, {!dense, kNoHeap});
-    if (slab == nullptr && apart) slab = FindUnused(cache, span, {dense, kNoHeap});
+    Slab* slab = FindUnused(cache, span, {!dense, kNoHeap, true});
+    if (slab == nullptr && apart) slab = FindUnused(cache, span, {dense, kNoHeap, true});
     if (slab == nullptr) return std::nullopt;
     Count(kStage2);
     return SetUpUnused(cache, *slab, who, size_class);
