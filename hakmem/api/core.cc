@@ -466,7 +466,7 @@ bool Trim(size_t keep) {
   if constexpr (kGuardBuild) guard::Flush(FreeNow);
   const size_t pages = tiny::Trim(true);
   const uint64_t idle = g_idle.idle();
-  const size_t given_back = pool::GiveBackIdle(idle > keep ? SIZE_MAX : 0);
+  const size_t given_back = pool::GiveBackIdle(idle > keep || keep == 0 ? SIZE_MAX : 0);
   return pages + given_back != 0;
 }
 

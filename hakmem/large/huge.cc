@@ -105,21 +105,24 @@ void Zero(char* base, size_t size) {
 }
 
 // Of a block's pieces those that get huge pages when `size` bytes of it are used: what it fills, and the last one where
-// that makes the block a quarter longer at the most: a page fault instead of hundreds. Also for the sake of a few bytes:
-// once a piece has small pages it stays so when the block grows over it, or the next one does. A block of a single piece
-// that is not full must have `grown`: it is often a buffer of which little is used.
+// that makes the block a quarter longer at the most: a page fault instead of hundreds. Also for the sake of a few
+// bytes: once a piece has small pages it stays so when the block grows over it, or the next one does. A block of a
+// single piece that is not full must have `grown`: it is often a buffer of which little is used.
 size_t FilledPieces(size_t size, bool grown = false) {
   const size_t pieces = PiecesFor(size);
   const size_t unused = (pieces << kSuperslabShift) - size;
   return (pieces > 1 || grown) && unused <= size / 4 ? pieces : size >> kSuperslabShift;
 }
 
-// Whether a block of `old_size` bytes that is to grow to `size` had better be copied: what it has lies in small pages,
-// and copying so much takes less time than the page faults for the rest of its first piece, which a huge page spares.
+// Whether a block of `old_size` bytes that is to grow to `size` had better be copied: it is used, it lies in small
+// pages, and copying so much takes less time than the page faults for the rest of its first piece, which a huge page
+// spares.
 constexpr size_t kMostCopied = kSuperslabSize / 8 * 5;
 bool IsBetterCopied(const HugeBlock& block, size_t old_size, size_t size) {
-  return g_options.huge_pages == 1 && g_options.memory_limit == 0 && block.pieces == 1 && old_size <= kMostCopied &&
-         size > old_size && FilledPieces(size, true) != 0 && InWindow(block.base) && !arena::IsHuge(block.base);
+  return block.pieces == 1 && old_size <= kMostCopied && size > old_size && FilledPieces(size, true) != 0 &&
+         g_options.huge_pages == 1 && g_options.memory_limit == 0 && InWindow(block.base) &&
+         !arena::IsHuge(block.base) && os::HugePagesReturn() &&
+         os::ResidentBytes(block.base, old_size) >= old_size / 4 * 3;
 }
 
 // A block that is to read as zero may stay empty in large parts: its pages come one by one. One of middle length is
@@ -133,7 +136,9 @@ void SetHugePages(const HugeBlock& block, size_t filled, size_t from = 0) {
   arena::SetHugePages(block.base, filled, true);
   // A huge page from before would cost the end of the block more than it uses, unless it is there already.
   for (size_t i = filled > from ? filled : from; i < block.pieces; ++i) {
-    if (!arena::IsDirty(block.base, i)) arena::SetHugePages(block.base + (i << kSuperslabShift), 1, false);
+    char* const piece = block.base + (i << kSuperslabShift);
+    if (arena::IsDirty(block.base, i) || !arena::IsHuge(piece)) continue;
+    if (os::ResidentBytes(piece, os::PageSize()) == 0) arena::SetHugePages(piece, 1, false);
   }
 }
 

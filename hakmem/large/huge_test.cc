@@ -10,6 +10,7 @@
 #include "hakmem/mmap_gate/mmap_gate.h"
 #include "hakmem/page_arena/idle_budget.h"
 #include "hakmem/page_arena/page_arena.h"
+#include "hakmem/platform/os.h"
 #include "hakmem/superslab/address_map.h"
 #include "testing/support/faults.h"
 #include "testing/support/pages.h"
@@ -258,6 +259,7 @@ TEST_F(HugeTest, AShortBlockThatGrowsIsCopiedIntoHugePages) {
     ReleaseKept();
     return grown != p;
   };
+  if (!os::HugePagesReturn()) GTEST_SKIP() << "nothing is copied";
   EXPECT_TRUE(growing(kPiece / 2, kPiece));
   EXPECT_TRUE(growing(kPiece / 2, 3 * kPiece + 5));
   EXPECT_TRUE(growing(kPiece / 2 + 4096, kPiece - 99'999)) << "a quarter is not used";
@@ -268,6 +270,7 @@ TEST_F(HugeTest, AShortBlockThatGrowsIsCopiedIntoHugePages) {
 }
 
 TEST_F(HugeTest, ABlockThatGrowsInAHugePageIsNotCopied) {
+  if (!os::HugePagesReturn()) GTEST_SKIP() << "nothing is copied";
   char* const p = static_cast<char*>(AllocateWithRoom(kPiece / 2));
   memset(p, 7, kPiece / 2);
   char* const grown = Change(p, kPiece);
@@ -280,11 +283,35 @@ TEST_F(HugeTest, ABlockThatGrowsInAHugePageIsNotCopied) {
   Give(grown);
 }
 
+TEST_F(HugeTest, ABlockThatShrinksAndGrowsStaysInItsHugePage) {
+  char* const p = Take(kPiece);
+  memset(p, 7, kPiece);
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_EQ(Change(p, kPiece / 2 + 4096), p);
+    EXPECT_TRUE(arena::IsHuge(p)) << "it is there";
+    ASSERT_EQ(Change(p, kPiece), p);
+  }
+  EXPECT_EQ(p[0], 7);
+  EXPECT_EQ(GetStatistics().moved, before_.moved);
+  Give(p);
+}
+
+TEST_F(HugeTest, ABlockOfWhichLittleIsUsedIsNotCopied) {
+  char* const p = Take(kPiece / 2);
+  arena::SetHugePages(p, 1, false);
+  memset(p, 7, kPiece / 2 / 4 * 3 - 4096);
+  EXPECT_EQ(Change(p, kPiece), p);
+  EXPECT_LE(test::ResidentBytes(p, kPiece), static_cast<long>(kPiece / 2 / 4 * 3));
+  EXPECT_EQ(GetStatistics().moved, before_.moved);
+  Give(p);
+}
+
 TEST_F(HugeTest, NothingIsCopiedWhereMemoryIsLimitedOrHugePagesAreNotWanted) {
   const Options options = g_options;
   for (const bool limited : {false, true}) {
     (limited ? g_options.memory_limit : g_options.huge_pages) = limited ? uint64_t{1} << 30 : 0;
     char* const p = Take(kPiece / 2);
+    memset(p, 7, kPiece / 2);
     EXPECT_EQ(Change(p, kPiece), p) << limited;
     Give(p);
     g_options = options;
@@ -395,8 +422,9 @@ TEST_F(HugeTest, AMoveThatFailsHalfwayLeavesTheBlock) {
 }
 
 TEST_F(HugeTest, WithoutMemoryForACopyItGrowsInPlace) {
+  if (!os::HugePagesReturn()) GTEST_SKIP() << "nothing is copied";
   char* const p = Take(kPiece / 2);
-  p[0] = 7;
+  memset(p, 7, kPiece / 2);
   arena::UnmapIdle();
   test::FailingCalls failing(os::Call::kMap, ENOMEM);
   EXPECT_EQ(Change(p, kPiece), p);

@@ -49,11 +49,14 @@ class IdleBudget {
 
   // `bytes` were purged that stay with who has them; what is taken afresh instead will be a refault, too.
   void AddSetAside(size_t bytes) {
-    set_aside_.fetch_add(static_cast<int64_t>(bytes), std::memory_order_relaxed);  // an amount, orders nothing
+    set_aside_.fetch_add(bytes, std::memory_order_relaxed);  // an amount, orders nothing
   }
-  // `bytes` of those were taken into use again, or are there no more.
+  // `bytes` of those were taken into use again, or are there no more. What AddFresh took for them is not taken twice.
   void RemoveSetAside(size_t bytes) {
-    set_aside_.fetch_sub(static_cast<int64_t>(bytes), std::memory_order_relaxed);  // an amount, orders nothing
+    size_t had = set_aside_.load(std::memory_order_relaxed);  // an amount, orders nothing
+    while (
+        !set_aside_.compare_exchange_weak(had, had > bytes ? had - bytes : 0, std::memory_order_relaxed)) {  // as above
+    }
   }
   // `bytes` were taken that were never in use, or not since they were forgotten.
   void AddFresh(size_t bytes) {
@@ -63,8 +66,11 @@ class IdleBudget {
     AddRefault(instead);
   }
 
-  size_t idle() const { return AmountOf(idle_); }
-  size_t set_aside() const { return AmountOf(set_aside_); }
+  size_t idle() const {
+    const int64_t idle = idle_.load(std::memory_order_relaxed);  // an amount, orders nothing
+    return idle > 0 ? static_cast<size_t>(idle) : 0;
+  }
+  size_t set_aside() const { return set_aside_.load(std::memory_order_relaxed); }  // an amount, orders nothing
 
   // Whether nothing became idle for longer than `delay_ms`.
   bool IsOld(uint64_t now_ms, uint64_t delay_ms) const {
@@ -91,12 +97,6 @@ class IdleBudget {
   }
 
  private:
-  // Below nothing for a moment, where one thread takes what another one is about to add.
-  static size_t AmountOf(const std::atomic<int64_t>& amount) {
-    const int64_t bytes = amount.load(std::memory_order_relaxed);  // an amount, orders nothing
-    return bytes > 0 ? static_cast<size_t>(bytes) : 0;
-  }
-
   // Pays off what time allows and returns the rest of the debt.
   uint64_t PayOff(uint64_t now_ms) {
     // Relaxed: two threads that pay at once pay a little too much or too little, which does no harm.
@@ -109,7 +109,7 @@ class IdleBudget {
   }
 
   std::atomic<int64_t> idle_{0};
-  std::atomic<int64_t> set_aside_{0};
+  std::atomic<size_t> set_aside_{0};
   std::atomic<uint64_t> debt_{0};
   std::atomic<uint64_t> last_release_ms_{0};
   std::atomic<uint64_t> paid_ms_{0};

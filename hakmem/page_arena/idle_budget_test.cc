@@ -65,6 +65,12 @@ TEST(IdleBudgetTest, WhatIsTakenInsteadOfWhatWasSetAsideIsARefault) {
   budget.AddIdle(kMiB, kNow + paid_ms);
   budget.AddFresh(kMuch);
   EXPECT_NE(budget.Excess(kNow + paid_ms, kKeep, kDelay), 0u) << "each byte once";
+  // It is taken into use again, or is no more; and so in each round.
+  budget.RemoveSetAside(kMuch);
+  EXPECT_EQ(budget.set_aside(), 0u);
+  budget.AddSetAside(kMuch);
+  budget.AddFresh(kMuch);
+  EXPECT_EQ(budget.Excess(kNow + paid_ms, kKeep, kDelay), 0u);
 }
 
 TEST(IdleBudgetTest, TheBurstAfterABurstIsPurgedSoon) {

@@ -7,10 +7,12 @@
 #include <sys/auxv.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -108,6 +110,65 @@ int Purge(void* ptr, size_t size) {
 int AdviseHuge(void* ptr, size_t size, bool huge) {
   if (int error = Enter(Call::kAdvise); error != 0) return error;
   return static_cast<int>(-Syscall(SYS_madvise, AsLong(ptr), size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE));
+}
+
+size_t ResidentBytes(const void* ptr, size_t size) {
+  unsigned char pages[512];
+  const size_t page = getauxval(AT_PAGESZ);
+  const size_t count = (size + page - 1) / page;
+  if (count > sizeof(pages) || Failed(Syscall(SYS_mincore, AsLong(ptr), static_cast<long>(size), AsLong(pages)))) {
+    return size;
+  }
+  size_t resident = 0;
+  for (size_t i = 0; i < count; ++i) resident += (pages[i] & 1) != 0 ? page : 0;
+  return resident;
+}
+
+namespace {
+
+bool HasText(const char* path, const char* text) {
+  char content[128] = {};
+  const int fd = OpenForRead(path);
+  if (fd < 0) return false;
+  const intptr_t n = Read(fd, content, sizeof(content) - 1);
+  Close(fd);
+  return n > 0 && strstr(content, text) != nullptr;
+}
+
+// The number at `text`, and where it ends.
+unsigned long NumberAt(const char* text, const char** end) {
+  unsigned long number = 0;
+  for (; *text >= '0' && *text <= '9'; ++text) number = number * 10 + static_cast<unsigned long>(*text - '0');
+  *end = text;
+  return number;
+}
+
+bool LookUpHugePagesReturn() {
+#if defined(__x86_64__)
+  utsname system;
+  if (Failed(Syscall(SYS_uname, AsLong(&system)))) return false;
+  const char* rest;
+  const unsigned long major = NumberAt(system.release, &rest);
+  const unsigned long minor = *rest == '.' ? NumberAt(rest + 1, &rest) : 0;
+  if (major < 6 || (major == 6 && minor < 14)) return false;
+  if (Syscall(SYS_prctl, PR_GET_THP_DISABLE) == 1) return false;
+  return !HasText("/sys/kernel/mm/transparent_hugepage/enabled", "[never]");
+#else
+  return false;
+#endif
+}
+
+}  // namespace
+
+bool HugePagesReturn() {
+  enum : uint8_t { kUnknown, kNo, kYes };
+  static std::atomic<uint8_t> cached{kUnknown};
+  uint8_t answer = cached.load(std::memory_order_relaxed);  // a lone value, about the same whoever looks it up
+  if (HAK_UNLIKELY(answer == kUnknown)) {
+    answer = LookUpHugePagesReturn() ? kYes : kNo;
+    cached.store(answer, std::memory_order_relaxed);  // as above
+  }
+  return answer == kYes;
 }
 
 namespace {

@@ -34,6 +34,14 @@ int Purge(void* ptr, size_t size);
 // madvise(2) MADV_HUGEPAGE or MADV_NOHUGEPAGE. A kernel without huge pages answers EINVAL, which is no fault.
 int AdviseHuge(void* ptr, size_t size, bool huge);
 
+// mincore(2): bytes of [ptr, ptr + size) that are resident, in whole pages; `ptr` at the start of one, `size` at most 2
+// MiB. `size` when the system does not tell.
+size_t ResidentBytes(const void* ptr, size_t size);
+
+// Whether memory that lay in small pages can be a huge page after it was purged: huge pages are given to this process,
+// and the kernel (on x86-64 from 6.14 on) gives up the page table with the last page. Looked up once.
+bool HugePagesReturn();
+
 // mremap(2) to exactly `to`, where a mapping of our own of `new_size` bytes already stands and is replaced.
 [[nodiscard]] MapResult RemapTo(void* from, size_t old_size, size_t new_size, void* to);
 

@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/auxv.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -48,6 +50,32 @@ TEST(OsTest, PurgeLeavesZeroesAndNoPages) {
   EXPECT_EQ(test::ResidentBytes(map.ptr, kSize), 0);
   EXPECT_TRUE(test::IsZero(map.ptr, kSize));
   Unmap(map.ptr, kSize);
+}
+
+TEST(OsTest, ResidentBytesAreThoseOfTouchedPages) {
+  const size_t page = getauxval(AT_PAGESZ);
+  char* const map = static_cast<char*>(Map(nullptr, kSize, false).ptr);
+  ASSERT_NE(map, nullptr);
+  EXPECT_EQ(ResidentBytes(map, kSize), 0u);
+  map[0] = 1;
+  map[kSize - 1] = 1;
+  EXPECT_EQ(ResidentBytes(map, kSize), 2 * page);
+  EXPECT_EQ(ResidentBytes(map, 1), page);
+  EXPECT_EQ(ResidentBytes(map + page, kSize - page), page);
+  Unmap(map, kSize);
+  EXPECT_EQ(ResidentBytes(map, kSize), kSize) << "the system does not tell";
+}
+
+TEST(OsTest, NoHugePageReturnsWhereTheProcessGetsNone) {
+  const pid_t child = fork();
+  ASSERT_NE(child, -1);
+  if (child == 0) {
+    if (prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) != 0) _exit(2);
+    _exit(HugePagesReturn() ? 1 : 0);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
 }
 
 TEST(OsTest, RemapMovesPages) {

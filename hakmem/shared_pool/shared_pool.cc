@@ -197,11 +197,10 @@ void GiveSpare(Superslab* superslab) {
   spare = superslab;
 }
 
-// Whether so much of an idle superslab was given back that the rest had better follow, so that it can be a huge page
-// again.
+// Whether so much of an idle superslab was given back that the rest had better follow, so that it can be a huge page.
 bool IsTorn(const Superslab& superslab) {
   const uint32_t purged = superslab.purged.load(std::memory_order_relaxed);  // nobody holds a slot of this superslab
-  return g_options.huge_pages == 1 && __builtin_popcount(purged) >= kTorn;
+  return __builtin_popcount(purged) >= kTorn && g_options.huge_pages == 1 && os::HugePagesReturn();
 }
 
 // An idle superslab that nobody can reach any more goes to the page arena, its metadata to the spares.
@@ -210,7 +209,7 @@ void Dissolve(Superslab* superslab) {
   // Relaxed: nobody holds a slot of this superslab.
   g_idle.RemoveIdle(BytesOf(superslab->dirty.load(std::memory_order_relaxed)));
   g_idle.RemoveSetAside(BytesOf(superslab->purged.load(std::memory_order_relaxed)));  // as above
-  superslab->kind.store(Region::Kind::kNone, std::memory_order_relaxed);  // lookups go through the map
+  superslab->kind.store(Region::Kind::kNone, std::memory_order_relaxed);              // lookups go through the map
   HAK_LOG(kDebug, "superslab given up at ", AsHex(superslab->base));
   (IsTorn(*superslab) ? arena::ReleasePurged : arena::Release)(superslab->base, 1);
   superslabs_now.fetch_sub(1, std::memory_order_relaxed);  // a count
@@ -298,9 +297,10 @@ Superslab* NewSuperslab(bool dense, HeapId who) {
   if (dirty) g_idle.AddIdle(kSuperslabSize, os::NowMs());
   superslabs_now.fetch_add(1, std::memory_order_relaxed);  // a count
   arena::SetHugePages(base, 1, dense);
-  superslab->huge.store(dense, std::memory_order_relaxed);    // a hint
-  superslab->made_by.store(who, std::memory_order_relaxed);   // ditto
-  superslabs_mapped.fetch_add(1, std::memory_order_relaxed);  // a count
+  superslab->huge.store(dense, std::memory_order_relaxed);     // a hint
+  superslab->unasked.store(dense, std::memory_order_relaxed);  // ditto
+  superslab->made_by.store(who, std::memory_order_relaxed);    // ditto
+  superslabs_mapped.fetch_add(1, std::memory_order_relaxed);   // a count
   Count(kStage3New);
   HAK_LOG(kDebug, "new superslab at ", AsHex(base));
   return superslab;
@@ -383,20 +383,22 @@ size_t PurgeSlots(Superslab& superslab, int least) {
       superslab.dirty.load(std::memory_order_relaxed) & ~superslab.active.load(std::memory_order_relaxed);
   // Of a huge page slots that were never in use are resident as well, in no account; they go with the others, and, when
   // everything that is idle goes, also without.
-  const bool huge = superslab.huge.load(std::memory_order_relaxed);
-  if (__builtin_popcount(idle) < least && !(huge && least == 1)) return 0;
+  const bool unasked = superslab.unasked.load(std::memory_order_relaxed);
+  if (__builtin_popcount(idle) < least && !(unasked && least == 1)) return 0;
   MakeEmptyUnused(superslab);
   uint32_t unused = superslab.unused.load(std::memory_order_relaxed);  // a look: the exchange decides
   uint32_t bits;
   do {
-    bits = huge ? unused : unused & superslab.dirty.load(std::memory_order_relaxed);  // perhaps out of date: see below
+    bits =
+        unasked ? unused : unused & superslab.dirty.load(std::memory_order_relaxed);  // perhaps out of date: see below
     if (bits == 0) return 0;
     // Acquire: the last users are done with the pages, and their dirty bits are visible.
   } while (!superslab.unused.compare_exchange_weak(unused, unused & ~bits, std::memory_order_acquire,
                                                    std::memory_order_relaxed));
   // Or the kernel might fill the gaps again, to make a huge page of what is left.
   arena::SetHugePages(superslab.base, 1, false);
-  superslab.huge.store(false, std::memory_order_relaxed);  // a hint
+  superslab.huge.store(false, std::memory_order_relaxed);     // a hint
+  superslab.unasked.store(false, std::memory_order_relaxed);  // ditto
   // Ours now. Another thread may have purged some of them between our look at the dirty bits and the exchange: those
   // are not counted as idle any more. The others leave the account here, not after the purge, in which a fork may lose
   // us.

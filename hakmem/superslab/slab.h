@@ -128,6 +128,7 @@ struct Superslab : Region {
   Superslab* lru_next = nullptr;                   // ditto
   uint64_t idle_since_ms = 0;                      // ditto
   std::atomic<bool> huge{false};                   // one huge page was asked for; a hint
+  std::atomic<bool> unasked{false};                // that page has brought slots that were not in use yet; a hint
   std::atomic<HeapId> made_by{kNoHeap};            // the heap that took it for its slabs; a hint
   bool in_lru = false;                             // guarded by the shared pool's lock
   uint8_t head_delta[kSlabsPerSuperslab] = {};     // distance of a slot from the first of its span
