@@ -32,7 +32,7 @@ inline constexpr uintptr_t kMaxListLength = 1024;
 // `filled` answers two questions of free() in one comparison: is the calling thread the one that drives this heap, and
 // has the list room? It holds the driver's thread pointer plus the number of blocks plus what the list may not use of
 // kMaxListLength; so filled - ThreadPointer() is below kMaxListLength for the driver's own list with room, and for
-// nothing else. 0 while nobody drives the heap.
+// nothing else. While nobody drives the heap it is 0, or, of a warm one, without the thread pointer.
 struct FreeList {
   Block* head;
   uintptr_t filled;
@@ -150,6 +150,7 @@ struct alignas(64) Heap {
   Claimant who;
   BasicHeapStateWord<> state;
   bool busy;            // inside a slow path: a child forked now must not use this heap
+  bool warm;            // since its last driver stopped it was the pool's warm heap
   uint8_t exit_rounds;  // how often the thread's destructor put itself off
   uint32_t refills_since_balance;
   ClassSet used;         // classes of which it has slabs or blocks in lists, and perhaps more
@@ -163,9 +164,10 @@ struct alignas(64) Heap {
 
   std::atomic<uint32_t> thread;  // that drives it, by the system's id, for reports; 0: nobody
 
-  // Links of the heap pool, guarded by its lock.
+  // Of the heap pool, guarded by its lock.
   Heap* pool_prev;
   Heap* pool_next;
+  size_t warm_slots;  // that its slabs filled when it became the warm heap last; 0 after the end of its next driver
 
   // By list.
   Block*& alloc(unsigned list) {

@@ -18,26 +18,41 @@ constinit std::atomic<HeapId> last_id{kNoHeap};
 constinit std::atomic<uint32_t> driven{0};
 // Heaps that nobody drives, the last one put back first.
 constinit Heap* pooled HAK_GUARDED_BY(lock) = nullptr;
+// The one that has its slabs and lists still; nullptr: none has. Changes under the lock, and is looked at without.
+constinit std::atomic<Heap*> warm{nullptr};
+// What the heaps in use that were warm had then.
+constinit size_t inherited HAK_GUARDED_BY(lock) = 0;
 // Memory for heaps that were not made yet.
 constinit Heap* unmade HAK_GUARDED_BY(lock) = nullptr;
 constinit Heap* unmade_end HAK_GUARDED_BY(lock) = nullptr;
 // Heaps whose making failed for want of memory, with what they have got so far.
 constinit Heap* half_made HAK_GUARDED_BY(lock) = nullptr;
 
+void StopDriver(Heap* heap) HAK_REQUIRES(lock) {
+  inherited -= heap->warm_slots;
+  heap->warm_slots = 0;
+  heap->who.driver.Stop();
+  for (ClassSet& set : heap->to_visit) set.SetAll(false);
+  driven.fetch_sub(1, std::memory_order_relaxed);  // a number, orders nothing
+}
+
 void Link(Heap* heap) HAK_REQUIRES(lock) {
   heap->pool_prev = nullptr;
   heap->pool_next = pooled;
   if (pooled != nullptr) pooled->pool_prev = heap;
   pooled = heap;
-  heap->who.driver.Stop();
+  StopDriver(heap);
   heap->state.SetPooled();
-  for (ClassSet& set : heap->to_visit) set.SetAll(false);
-  driven.fetch_sub(1, std::memory_order_relaxed);  // a number, orders nothing
 }
 
 void Unlink(Heap* heap) HAK_REQUIRES(lock) {
-  (heap->pool_prev != nullptr ? heap->pool_prev->pool_next : pooled) = heap->pool_next;
-  if (heap->pool_next != nullptr) heap->pool_next->pool_prev = heap->pool_prev;
+  if (heap->state.Get() == HeapState::kWarm) {
+    warm.store(nullptr, std::memory_order_relaxed);  // the lock orders
+    inherited += heap->warm_slots;
+  } else {
+    (heap->pool_prev != nullptr ? heap->pool_prev->pool_next : pooled) = heap->pool_next;
+    if (heap->pool_next != nullptr) heap->pool_next->pool_prev = heap->pool_prev;
+  }
   heap->who.driver.Start();
   heap->state.Set(HeapState::kDriven);
   driven.fetch_add(1, std::memory_order_relaxed);  // a number, orders nothing
@@ -123,12 +138,26 @@ Heap* Make() {
 Heap* Acquire() {
   {
     LockHolder hold(lock);
-    if (Heap* heap = pooled; heap != nullptr) {
+    Heap* heap = warm.load(std::memory_order_relaxed);  // the lock orders
+    if (heap == nullptr) heap = pooled;
+    if (heap != nullptr) {
       Unlink(heap);
       return heap;
     }
   }
   return Make();
+}
+
+Heap* Borrow() {
+  {
+    LockHolder hold(lock);
+    if (Heap* heap = pooled; heap != nullptr) {
+      Unlink(heap);
+      return heap;
+    }
+  }
+  Heap* heap = Make();
+  return heap != nullptr ? heap : Acquire();
 }
 
 uint32_t DrivenHeaps() { return driven.load(std::memory_order_relaxed); }  // a number, orders nothing
@@ -138,9 +167,23 @@ void Release(Heap* heap) {
   Link(heap);
 }
 
+bool HasWarm() { return warm.load(std::memory_order_relaxed) != nullptr; }  // a look: ReleaseWarm decides
+
+bool ReleaseWarm(Heap* heap, size_t slots) {
+  LockHolder hold(lock);
+  if (HasWarm() || inherited - heap->warm_slots + slots > kMostInherited) return false;
+  warm.store(heap, std::memory_order_relaxed);  // the lock orders
+  heap->warm = true;
+  StopDriver(heap);
+  heap->warm_slots = slots;
+  heap->state.Set(HeapState::kWarm);
+  return true;
+}
+
 bool AcquirePooled(Heap* heap) {
   LockHolder hold(lock);
-  if (heap->state.Get() != HeapState::kPooled) return false;
+  const HeapState state = heap->state.Get();
+  if (state != HeapState::kPooled && state != HeapState::kWarm) return false;
   Unlink(heap);
   return true;
 }
@@ -192,6 +235,8 @@ void AbandonOthersInChild(Heap* survivor, void (*repair)(Heap& heap)) {
       },
       &context);
   driven.store(survivor != nullptr ? 1 : 0, std::memory_order_relaxed);  // a child has one thread
+  LockHolder hold(lock);
+  inherited = survivor != nullptr ? survivor->warm_slots : 0;  // what orphans have is nobody's
 }
 
 Lock& PoolLock() { return lock; }

@@ -7,8 +7,12 @@
 
 namespace hakmem::heap_pool {
 
-// A heap for the calling thread to drive; its lists are set up by StartDriving. nullptr without memory.
+// A heap for the calling thread to drive, the warm one first; its lists are set up by StartDriving. nullptr without
+// memory.
 [[nodiscard]] Heap* Acquire();
+
+// A heap for a single operation of a thread that has ended its own; the warm one only if there is no other.
+[[nodiscard]] Heap* Borrow();
 
 // How many heaps threads drive now; a number that may be out of date.
 uint32_t DrivenHeaps();
@@ -16,7 +20,17 @@ uint32_t DrivenHeaps();
 // Puts back a heap that the calling thread has stopped driving.
 void Release(Heap* heap);
 
-// Takes `heap` out of the pool, if it is in there, for the calling thread to tidy. Release puts it back.
+// Whether the pool has a warm heap, by a look.
+bool HasWarm();
+
+// What threads that live may have inherited in all, in slots: who has got much and needs little keeps it.
+inline constexpr size_t kMostInherited = 64;
+
+// Puts back a heap that has its slabs and lists still, which fill `slots`, as the warm one. False, and nothing done,
+// when there is one already, or threads have inherited too much.
+[[nodiscard]] bool ReleaseWarm(Heap* heap, size_t slots);
+
+// Takes `heap` out of the pool, if it is in there, warm or not, for the calling thread to tidy. Release puts it back.
 [[nodiscard]] bool AcquirePooled(Heap* heap);
 
 // The heap of an id that a remote word holds.

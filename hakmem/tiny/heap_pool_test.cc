@@ -133,6 +133,90 @@ TEST_F(HeapPoolTest, AChildPoolsTheHeapsOfThreadsThatAreGone) {
   heap_pool::Release(quiet);
 }
 
+TEST_F(HeapPoolTest, TheWarmHeapComesFirst) {
+  Heap* const heap = heap_pool::Acquire();
+  Heap* const other = heap_pool::Acquire();
+  EXPECT_FALSE(heap_pool::HasWarm());
+  ASSERT_TRUE(heap_pool::ReleaseWarm(heap, 2));
+  EXPECT_TRUE(heap_pool::HasWarm());
+  EXPECT_FALSE(heap_pool::ReleaseWarm(other, 2)) << "one is enough";
+  EXPECT_EQ(other->state.Get(), HeapState::kDriven);
+  heap_pool::Release(other);
+  EXPECT_EQ(heap_pool::Acquire(), heap);
+  EXPECT_FALSE(heap_pool::HasWarm());
+  ASSERT_TRUE(heap_pool::ReleaseWarm(heap, 2));
+  EXPECT_TRUE(heap_pool::AcquirePooled(heap));
+  EXPECT_FALSE(heap_pool::AcquirePooled(heap));
+  EXPECT_FALSE(heap_pool::HasWarm());
+  EXPECT_EQ(heap_pool::Acquire(), other) << "the others are still there";
+  heap_pool::Release(other);
+  heap_pool::Release(heap);
+}
+
+// Who inherits much and needs little keeps it: it is bounded over all threads that live.
+TEST_F(HeapPoolTest, ThreadsInheritSoMuchAndNoMore) {
+  constexpr size_t kHalf = heap_pool::kMostInherited / 2;
+  const auto inherit = [](size_t slots) {
+    Heap* const heap = heap_pool::Acquire();
+    if (!heap_pool::ReleaseWarm(heap, slots)) {
+      heap_pool::Release(heap);
+      return static_cast<Heap*>(nullptr);
+    }
+    EXPECT_EQ(heap_pool::Acquire(), heap);
+    return heap;
+  };
+  Heap* const first = inherit(kHalf);
+  Heap* const second = inherit(kHalf);
+  ASSERT_TRUE(first != nullptr && second != nullptr);
+  EXPECT_EQ(inherit(1), nullptr);
+  // Who passes it on counts once.
+  ASSERT_TRUE(heap_pool::ReleaseWarm(second, kHalf));
+  EXPECT_EQ(heap_pool::Acquire(), second);
+  EXPECT_EQ(inherit(1), nullptr);
+  heap_pool::Release(first);
+  Heap* const third = inherit(kHalf);
+  ASSERT_NE(third, nullptr);
+  EXPECT_EQ(inherit(1), nullptr);
+  // Nor does a child, which has one of them, go without for ever, although another one is an orphan there.
+  second->busy = true;
+  heap_pool::AbandonOthersInChild(third, [](Heap&) {});
+  Heap* const fourth = inherit(kHalf);
+  ASSERT_NE(fourth, nullptr);
+  EXPECT_EQ(inherit(1), nullptr);
+  heap_pool::Release(third);
+  heap_pool::Release(fourth);
+}
+
+TEST_F(HeapPoolTest, WhoBorrowsLeavesTheWarmHeapAlone) {
+  Heap* const warm = heap_pool::Acquire();
+  std::vector<Heap*> others;
+  while (others.size() < 20) others.push_back(heap_pool::Acquire());
+  ASSERT_TRUE(heap_pool::ReleaseWarm(warm, 2));
+  Heap* const made = heap_pool::Borrow();
+  EXPECT_NE(made, warm);
+  heap_pool::Release(made);
+  EXPECT_EQ(heap_pool::Borrow(), made);
+  heap_pool::Release(made);
+  for (Heap* heap : others) heap_pool::Release(heap);
+  ASSERT_TRUE(heap_pool::AcquirePooled(warm));
+  heap_pool::Release(warm);
+}
+
+TEST_F(HeapPoolTest, AChildHasTheWarmHeap) {
+  Heap* const survivor = heap_pool::Acquire();
+  Heap* const warm = heap_pool::Acquire();
+  warm->free(3).filled = 123;
+  ASSERT_TRUE(heap_pool::ReleaseWarm(warm, 2));
+  static std::vector<Heap*> repaired;
+  heap_pool::AbandonOthersInChild(survivor, [](Heap& heap) { repaired.push_back(&heap); });
+  EXPECT_EQ(std::count(repaired.begin(), repaired.end(), warm), 1);
+  EXPECT_EQ(warm->state.Get(), HeapState::kWarm);
+  EXPECT_EQ(warm->free(3).filled, 0u);
+  EXPECT_EQ(heap_pool::Acquire(), warm);
+  heap_pool::Release(warm);
+  heap_pool::Release(survivor);
+}
+
 #if !defined(HAKMEM_BUILD_RELEASE)
 TEST_F(HeapPoolTest, WhatWasTakenBeforeMemoryRanOutIsNotLost) {
   const auto last_id = [] {

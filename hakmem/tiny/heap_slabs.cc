@@ -159,6 +159,20 @@ void ReleaseOrPlace(Heap& heap, OwnedSlab owned) {
   if (has_blocks) Post(slab);
 }
 
+size_t CountSlots(Heap& heap, size_t most) {
+  size_t slots = 0;
+  const auto add = [&](const Slab* slab) {
+    for (; slab != nullptr && slots <= most; slab = slab->next) slots += slab->span();
+  };
+  heap.used.ForEach([&](unsigned c) {
+    add(heap.bound(c));
+    add(heap.rest->bench[c]);
+    add(heap.rest->uncarved[c]);
+  });
+  add(heap.rest->full);
+  return slots;
+}
+
 Slab* TakeFromMailbox(unsigned size_class, bool only_freed) {
   if (only_freed) {
     const Slab* slab = mailboxes[size_class].Peek();

@@ -54,6 +54,9 @@ void ForEachOwned(Heap& heap, const ClassSet& classes, Visit visit) {
   visit_list(heap.rest->full);
 }
 
+// How many slots the slabs of the heap fill; more than `most` when they fill more.
+size_t CountSlots(Heap& heap, size_t most);
+
 // The mailbox of a class: one slab that somebody released with blocks in it, for the next who needs some. With
 // `only_freed` not one that looks as if all it had was never handed out.
 Slab* TakeFromMailbox(unsigned size_class, bool only_freed);

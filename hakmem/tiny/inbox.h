@@ -49,6 +49,7 @@ class BasicInbox {
 
 enum class HeapState : uint8_t {
   kPooled,    // nobody drives the heap
+  kWarm,      // nobody drives it, it has slabs and lists still, and the next driver reads the inbox
   kDriven,    // a thread does
   kOrphaned,  // in a forked child: its thread is gone, and left it in the middle of something
 };

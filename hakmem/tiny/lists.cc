@@ -354,6 +354,40 @@ void GiveBackTo(Heap& heap, Slab& slab, Block* block) {
   Settle(heap, std::move(*owned));
 }
 
+bool AreListsSound(Heap& heap) {
+  // More than a heap of a few slabs has: who comes so far goes round.
+  size_t left = 2 * kSuperslabSize / kMinBlock;
+  const auto ends = [&left](const Block* block) {
+    for (; block != nullptr && left != 0; block = NextOf(block)) --left;
+    return block == nullptr;
+  };
+  const auto has_blocks = [](const Block* block) {
+    uintptr_t piece = 0;
+    const Slab* slab = nullptr;
+    for (; block != nullptr; block = NextOf(block)) {
+      if (slab == nullptr || reinterpret_cast<uintptr_t>(block) >> kSlabShift != piece) {
+        piece = reinterpret_cast<uintptr_t>(block) >> kSlabShift;
+        slab = address_map::SlabOf(block);
+      }
+      if (slab == nullptr || !slab->IsBlockStart(block)) return false;
+    }
+    return true;
+  };
+  bool sound = true;
+  heap.used.ForEach([&](unsigned c) {
+    if (c > kMaxListedClass) return;
+    // What is to be handed out next are mostly blocks that nobody has freed.
+    for (unsigned list = c; list != 0 && ClassOfList(list) == c; --list) sound = sound && ends(heap.alloc(list));
+    const Block* const freed = heap.free(c).head;
+    sound = sound && ends(freed) && has_blocks(freed);
+    if (heap.rest->batch_bytes == 0) return;
+    for (const Block* batch = heap.rest->batches[c]; sound && batch != nullptr; batch = NextBatch(batch)) {
+      sound = ends(batch) && has_blocks(batch);
+    }
+  });
+  return sound;
+}
+
 void GiveBackLists(Heap& heap) {
   const auto give_back = [&heap](Block* first) {
     OpenRing(first);

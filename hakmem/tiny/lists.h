@@ -82,6 +82,10 @@ void GiveBackTo(Heap& heap, Slab& slab, Block* block);
 // Gives back all lists and batches.
 void GiveBackLists(Heap& heap);
 
+// Whether the lists and batches are such as the program may leave them: no block is in one twice, and nothing was freed
+// that is no block. Where they are not, GiveBackLists reports it. Walks them all.
+bool AreListsSound(Heap& heap);
+
 }  // namespace hakmem::tiny
 
 #endif  // HAKMEM_TINY_LISTS_H_

@@ -68,15 +68,37 @@ void Empty(Heap& heap) {
   heap.lent.SetAll(false);
 }
 
+// Slots of slabs that a heap may keep for the next thread: what others free there meanwhile waits for it.
+constexpr size_t kMostWarmSlots = 32;
+
+// The counts of the lists, while nobody drives the heap, in values that are far from any thread pointer; and back.
+void ParkLists(Heap& heap) {
+  for (unsigned c = 0; c < kListedClasses; ++c) {
+    uintptr_t& filled = heap.free(c).filled;
+    if (filled != 0)
+      __atomic_store_n(&filled, filled - ThreadPointer(), __ATOMIC_RELAXED);  // read by others: not yours
+  }
+}
+void UnparkLists(Heap& heap) {
+  for (unsigned c = 0; c < kListedClasses; ++c) {
+    uintptr_t& filled = heap.free(c).filled;
+    if (filled != 0) __atomic_store_n(&filled, filled + ThreadPointer(), __ATOMIC_RELAXED);  // as above
+  }
+}
+
 void StartDriving(Heap& heap) {
   heap.exit_rounds = 0;
-  heap.ordered.SetAll(false);  // the lists below have all of their room
+  heap.ordered.SetAll(false);  // the lists below have all of their room, or, of a warm heap, are soon set aside
   for (ClassSet& set : heap.to_visit) set.SetAll(heap_pool::DrivenHeaps() >= kManyHeaps);
   // The wide classes' lists are set up when a block is first freed to them: their page may stay untouched.
+  if (heap.warm) UnparkLists(heap);
+  heap.warm = false;
   for (unsigned c = 0; c <= kSteppedClasses; ++c) {
+    uintptr_t& filled = heap.free(c).filled;
+    if (filled != 0) continue;
     // Blocks that an earlier driver left (in a process that has forked) are counted as none: the list gets longer once.
     const uintptr_t start = ThreadPointer() + kMaxListLength - ListCapacity(c);
-    __atomic_store_n(&heap.free(c).filled, start, __ATOMIC_RELAXED);  // read by others, to whom it says: not yours
+    __atomic_store_n(&filled, start, __ATOMIC_RELAXED);  // read by others, to whom it says: not yours
   }
 }
 
@@ -85,6 +107,24 @@ void StopDriving(Heap& heap) {
     uintptr_t& filled = heap.free(c).filled;
     if (filled != 0) __atomic_store_n(&filled, uintptr_t{0}, __ATOMIC_RELAXED);  // as above
   }
+}
+
+// Leaves a heap that has little to the next thread as it is: most of what a short thread costs is slabs that it takes
+// and gives up. Whether it did.
+bool StayWarm(Heap& heap) {
+  if (g_options.tiny_ss_adopt == 0 || g_options.memory_limit != 0 || heap_pool::HasWarm()) return false;
+  FlushOutbox(heap);
+  ReadInbox(heap);
+  const size_t slots = CountSlots(heap, kMostWarmSlots);
+  // What the program has done wrong is reported now, not when it hits another thread.
+  if (slots > kMostWarmSlots || !AreListsSound(heap)) return false;
+  heap.grown.SetAll(false);  // the next thread may have few blocks
+  ParkLists(heap);
+  SetBusy(heap, false);
+  if (heap_pool::ReleaseWarm(&heap, slots)) return true;
+  SetBusy(heap, true);
+  UnparkLists(heap);
+  return false;
 }
 
 // Puts a heap into the pool. A push that came too late for Empty, and too early to see the heap pooled, is read here.
@@ -104,10 +144,12 @@ void EndThread(void* value) {
   tls_heap = FinishedHeap();
   heap->thread.store(0, std::memory_order_relaxed);  // for reports
   SetBusy(*heap, true);
-  Empty(*heap);
-  StopDriving(*heap);
-  SetBusy(*heap, false);
-  PutIntoPool(heap);
+  if (!StayWarm(*heap)) {
+    Empty(*heap);
+    StopDriving(*heap);
+    SetBusy(*heap, false);
+    PutIntoPool(heap);
+  }
   HAK_LOG(kInfo, "thread ends, heap ", heap->who.id, " is free");
   ring::EndThread();
   if (stand_in != nullptr) g_watcher->end(*stand_in);
@@ -134,7 +176,7 @@ HeapScope::HeapScope() : heap_(DrivenHeap()) {
   if (HAK_UNLIKELY(heap_ == NotStartedHeap())) {
     heap_ = StartThread();
   } else if (HAK_UNLIKELY(heap_ == FinishedHeap())) {
-    heap_ = heap_pool::Acquire();
+    heap_ = heap_pool::Borrow();
     borrowed_ = true;
   }
   if (heap_ == nullptr) return;

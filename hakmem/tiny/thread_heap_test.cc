@@ -4,8 +4,12 @@
 
 #include <pthread.h>
 
+#include <algorithm>
+#include <atomic>
+#include <thread>
 #include <vector>
 
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "hakmem/tiny/test_heap.h"
 #include "testing/support/threads.h"
@@ -47,6 +51,7 @@ TEST_F(ThreadHeapTest, AThreadHasAHeapFromItsFirstAllocationToItsEnd) {
     EXPECT_FALSE(first->busy);
     FreeHere(block);
   });
+  TidyAllPooled();
   EXPECT_EQ(first->state.Get(), HeapState::kPooled);
   for (unsigned c = 1; c < kListedClasses; ++c) {
     EXPECT_EQ(first->free(c).filled, 0u);
@@ -57,6 +62,189 @@ TEST_F(ThreadHeapTest, AThreadHasAHeapFromItsFirstAllocationToItsEnd) {
     FreeHere(AllocateHere(5));
     EXPECT_EQ(tls_heap, first) << "heaps outlive threads";
   });
+}
+
+// Most of what a short thread costs is slabs that it takes and gives up.
+TEST_F(ThreadHeapTest, AThreadWithLittleLeavesItToTheNext) {
+  const unsigned classes[] = {1, 5, ClassOfSize(700), ClassOfSize(5000)};
+  constexpr size_t kBlocks = 3;
+  Heap* heap = nullptr;
+  std::vector<Block*> had;
+  test::RunInThread([&] {
+    std::vector<Block*> blocks;
+    for (unsigned c : classes) {
+      for (size_t i = 0; i < kBlocks; ++i) blocks.push_back(AllocateHere(c));
+    }
+    heap = tls_heap;
+    for (Block* block : blocks) FreeHere(block);
+    had = blocks;
+  });
+  EXPECT_EQ(heap->state.Get(), HeapState::kWarm);
+  EXPECT_EQ(heap->thread.load(), 0u);
+  const uint64_t refills = heap->counters.refills.value();
+  const uint64_t slots = pool::GetStatistics().active_slots;
+  ASSERT_GE(slots, 4u);
+  test::RunInThread([&] {
+    FreeHere(AllocateHere(5));
+    for (unsigned c : classes) {
+      if (c == 5) continue;
+      // The list knows how many blocks it holds.
+      const FreeList& list = heap->free(c);
+      EXPECT_GE(Length(list.head), kBlocks) << c;
+      EXPECT_EQ(list.filled - ThreadPointer(), kMaxListLength - ListCapacity(c) + Length(list.head)) << c;
+    }
+    for (unsigned c : classes) {
+      std::vector<Block*> blocks;
+      bool again = false;
+      for (size_t i = 0; i < kBlocks; ++i) {
+        blocks.push_back(AllocateHere(c));
+        again = again || std::count(had.begin(), had.end(), blocks.back()) != 0;
+      }
+      EXPECT_EQ(tls_heap, heap);
+      EXPECT_TRUE(again) << c;
+      for (Block* block : blocks) FreeHere(block);
+    }
+  });
+  EXPECT_EQ(heap->counters.refills.value(), refills);
+  EXPECT_EQ(pool::GetStatistics().active_slots, slots);
+  TidyAllPooled();
+  EXPECT_EQ(heap->state.Get(), HeapState::kPooled);
+  EXPECT_EQ(pool::GetStatistics().active_slots, 0u) << "nor does it keep what is to be given back";
+}
+
+TEST_F(ThreadHeapTest, WhatOthersFreeMeanwhileWaitsForTheNextThread) {
+  const unsigned c = ClassOfSize(1000);
+  Heap* heap = nullptr;
+  std::vector<Block*> out;
+  test::RunInThread([&] {
+    for (int i = 0; i < 50; ++i) out.push_back(AllocateHere(c));
+    heap = tls_heap;
+  });
+  ASSERT_EQ(heap->state.Get(), HeapState::kWarm);
+  Slab* const slab = address_map::SlabOf(out[0]);
+  {
+    Chain chain;
+    for (Block* block : out) {
+      if (address_map::SlabOf(block) == slab) chain.PushFront(block);
+    }
+    std::erase_if(out, [&](Block* block) { return address_map::SlabOf(block) == slab; });
+    PushWithoutHeap(*slab, chain);
+  }
+  EXPECT_EQ(heap->state.Get(), HeapState::kWarm);
+  EXPECT_FALSE(heap->inbox.LooksEmpty());
+  test::RunInThread([&] {
+    bool again = false;
+    for (int i = 0; i < 200; ++i) {
+      out.push_back(AllocateHere(c));
+      again = again || address_map::SlabOf(out.back()) == slab;
+    }
+    EXPECT_EQ(tls_heap, heap);
+    EXPECT_TRUE(heap->inbox.LooksEmpty());
+    EXPECT_TRUE(again);
+    for (Block* block : out) FreeHere(block);
+  });
+}
+
+TEST_F(ThreadHeapTest, AThreadWithMuchLeavesNothing) {
+  const unsigned c = ClassOfSize(32 << 10);  // one slab holds a few of them
+  for (const size_t slots : {32, 33}) {
+    Heap* heap = nullptr;
+    std::vector<Block*> out;
+    test::RunInThread([&] {
+      while (pool::GetStatistics().active_slots < slots) out.push_back(AllocateHere(c));
+      heap = tls_heap;
+    });
+    const bool little = pool::GetStatistics().active_slots <= 32;
+    EXPECT_EQ(heap->state.Get(), little ? HeapState::kWarm : HeapState::kPooled) << slots;
+    EXPECT_EQ(address_map::SlabOf(out.back())->owner(), little ? heap->who.id : kNoHeap);
+    TidyAllPooled();
+    test::RunInThread([&] {
+      for (Block* block : out) FreeHere(block);
+    });
+    TidyAllPooled();
+    ASSERT_EQ(pool::GetStatistics().active_slots, 0u);
+  }
+}
+
+TEST_F(ThreadHeapTest, OneHeapStaysWarm) {
+  Heap* first = nullptr;
+  Heap* second = nullptr;
+  test::RunInThread([&] {
+    FreeHere(AllocateHere(5));
+    first = tls_heap;
+    test::RunInThread([&] {
+      FreeHere(AllocateHere(5));
+      second = tls_heap;
+    });
+    EXPECT_EQ(second->state.Get(), HeapState::kWarm);
+  });
+  EXPECT_EQ(first->state.Get(), HeapState::kPooled);
+  EXPECT_EQ(first->free(5).filled, 0u);
+  // The next thread takes it, although another one was put back after it.
+  test::RunInThread([&] {
+    FreeHere(AllocateHere(5));
+    EXPECT_EQ(tls_heap, second);
+  });
+}
+
+TEST_F(ThreadHeapTest, NoHeapStaysWarmWhereEachKeepsItsSlabsOrMemoryIsLimited) {
+  for (const bool limited : {false, true}) {
+    g_options.tiny_ss_adopt = limited ? 1 : 0;
+    g_options.memory_limit = limited ? uint64_t{1} << 30 : 0;
+    Heap* heap = nullptr;
+    test::RunInThread([&] {
+      FreeHere(AllocateHere(5));
+      heap = tls_heap;
+    });
+    EXPECT_EQ(heap->state.Get(), HeapState::kPooled) << limited;
+  }
+}
+
+// Threads that live long and need little inherit what short ones had, one after the other.
+TEST_F(ThreadHeapTest, SleepersInheritLittleInAll) {
+  constexpr unsigned kSleepers = 40;
+  const unsigned c = ClassOfSize(1000);
+  std::vector<std::thread> sleepers;
+  std::atomic<unsigned> asleep{0};
+  std::atomic<bool> wake{false};
+  for (unsigned i = 0; i < kSleepers; ++i) {
+    test::RunInThread([&] {
+      std::vector<Block*> blocks;
+      for (int n = 0; n < 1000; ++n) blocks.push_back(AllocateHere(c));
+      for (Block* block : blocks) FreeHere(block);
+    });
+    sleepers.emplace_back([&] {
+      Block* const block = AllocateHere(5);
+      asleep.fetch_add(1);
+      while (!wake.load()) std::this_thread::yield();
+      FreeHere(block);
+    });
+    while (asleep.load() != i + 1) std::this_thread::yield();
+  }
+  EXPECT_LE(pool::GetStatistics().active_slots, heap_pool::kMostInherited + 2 * kSleepers);
+  wake.store(true);
+  for (std::thread& sleeper : sleepers) sleeper.join();
+}
+
+// A block that was freed twice, or what is no block, is reported at the end of the thread that freed it.
+TEST_F(ThreadHeapTest, NoHeapStaysWarmWhoseListsAreBroken) {
+  g_options.on_error = static_cast<uint64_t>(OnError::kContinue);
+  for (const bool ring : {true, false}) {
+    Heap* heap = nullptr;
+    testing::internal::CaptureStderr();
+    test::RunInThread([&] {
+      Block* const block = AllocateHere(5);
+      heap = tls_heap;
+      FreeHere(block);
+      ASSERT_EQ(heap->free(5).head, block);
+      auto* const inside = reinterpret_cast<Block*>(reinterpret_cast<char*>(block) + 16);
+      SetNext(block, ring ? block : inside);
+      if (!ring) SetNext(inside, nullptr);
+    });
+    EXPECT_EQ(heap->state.Get(), HeapState::kPooled) << ring;
+    EXPECT_THAT(testing::internal::GetCapturedStderr(),
+                testing::HasSubstr(ring ? "double free" : "pointer that is not the start of a block"));
+  }
 }
 
 // A thread comes by a heap in whose lists blocks were left, as one of a forked child does.
@@ -111,7 +299,7 @@ TEST_F(ThreadHeapTest, DestructorsOfOtherKeysFindAHeap) {
   pthread_key_delete(key);
   EXPECT_EQ(rounds, kRounds);
   EXPECT_TRUE(finished_seen) << "one of the rounds comes after the heap's end";
-  EXPECT_EQ(heap->state.Get(), HeapState::kPooled);
+  EXPECT_EQ(heap->state.Get(), HeapState::kWarm) << "what comes later borrows another one";
   test::RunInThread([&] { FreeHere(kept[kRounds]); });
 }
 
