@@ -383,7 +383,7 @@ size_t PurgeSlots(Superslab& superslab, int least) {
       superslab.dirty.load(std::memory_order_relaxed) & ~superslab.active.load(std::memory_order_relaxed);
   // Of a huge page slots that were never in use are resident as well, in no account; they go with the others, and, when
   // everything that is idle goes, also without.
-  const bool unasked = superslab.unasked.load(std::memory_order_relaxed);
+  const bool unasked = superslab.unasked.load(std::memory_order_relaxed);  // a hint, orders nothing
   if (__builtin_popcount(idle) < least && !(unasked && least == 1)) return 0;
   MakeEmptyUnused(superslab);
   uint32_t unused = superslab.unused.load(std::memory_order_relaxed);  // a look: the exchange decides
