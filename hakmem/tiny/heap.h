@@ -150,7 +150,6 @@ struct alignas(64) Heap {
   Claimant who;
   BasicHeapStateWord<> state;
   bool busy;            // inside a slow path: a child forked now must not use this heap
-  bool warm;            // since its last driver stopped it was the pool's warm heap
   uint8_t exit_rounds;  // how often the thread's destructor put itself off
   uint32_t refills_since_balance;
   ClassSet used;         // classes of which it has slabs or blocks in lists, and perhaps more
@@ -167,7 +166,8 @@ struct alignas(64) Heap {
   // Of the heap pool, guarded by its lock.
   Heap* pool_prev;
   Heap* pool_next;
-  size_t warm_slots;  // that its slabs filled when it became the warm heap last; 0 after the end of its next driver
+  // What its slabs filled when it became the warm heap, until its next driver stops; 0 of all other heaps.
+  size_t warm_slots;
 
   // By list.
   Block*& alloc(unsigned list) {

@@ -173,7 +173,6 @@ bool ReleaseWarm(Heap* heap, size_t slots) {
   LockHolder hold(lock);
   if (HasWarm() || inherited - heap->warm_slots + slots > kMostInherited) return false;
   warm.store(heap, std::memory_order_relaxed);  // the lock orders
-  heap->warm = true;
   StopDriver(heap);
   heap->warm_slots = slots;
   heap->state.Set(HeapState::kWarm);

@@ -91,8 +91,7 @@ void StartDriving(Heap& heap) {
   heap.ordered.SetAll(false);  // the lists below have all of their room, or, of a warm heap, are soon set aside
   for (ClassSet& set : heap.to_visit) set.SetAll(heap_pool::DrivenHeaps() >= kManyHeaps);
   // The wide classes' lists are set up when a block is first freed to them: their page may stay untouched.
-  if (heap.warm) UnparkLists(heap);
-  heap.warm = false;
+  if (heap.warm_slots != 0) UnparkLists(heap);
   for (unsigned c = 0; c <= kSteppedClasses; ++c) {
     uintptr_t& filled = heap.free(c).filled;
     if (filled != 0) continue;
@@ -112,12 +111,16 @@ void StopDriving(Heap& heap) {
 // Leaves a heap that has little to the next thread as it is: most of what a short thread costs is slabs that it takes
 // and gives up. Whether it did.
 bool StayWarm(Heap& heap) {
-  if (g_options.tiny_ss_adopt == 0 || g_options.memory_limit != 0 || heap_pool::HasWarm()) return false;
+  if (g_options.tiny_ss_adopt == 0 || heap_pool::HasWarm()) return false;
+  // As with all memory that lies idle.
+  if (g_options.memory_limit != 0 || g_options.purge_delay_ms == 0) return false;
+  if (g_options.idle_keep < kMostWarmSlots * kSlabSize) return false;
   FlushOutbox(heap);
   ReadInbox(heap);
   const size_t slots = CountSlots(heap, kMostWarmSlots);
+  if (slots == 0 || slots > kMostWarmSlots) return false;
   // What the program has done wrong is reported now, not when it hits another thread.
-  if (slots > kMostWarmSlots || !AreListsSound(heap)) return false;
+  if (!AreListsSound(heap)) return false;
   heap.grown.SetAll(false);  // the next thread may have few blocks
   ParkLists(heap);
   SetBusy(heap, false);

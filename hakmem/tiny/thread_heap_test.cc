@@ -187,17 +187,30 @@ TEST_F(ThreadHeapTest, OneHeapStaysWarm) {
   });
 }
 
-TEST_F(ThreadHeapTest, NoHeapStaysWarmWhereEachKeepsItsSlabsOrMemoryIsLimited) {
-  for (const bool limited : {false, true}) {
-    g_options.tiny_ss_adopt = limited ? 1 : 0;
-    g_options.memory_limit = limited ? uint64_t{1} << 30 : 0;
+TEST_F(ThreadHeapTest, NoHeapStaysWarmWhereEachKeepsItsSlabsOrIdleMemoryIsNotWanted) {
+  const Options options = g_options;
+  const auto stays_warm = [&] {
     Heap* heap = nullptr;
     test::RunInThread([&] {
       FreeHere(AllocateHere(5));
       heap = tls_heap;
     });
-    EXPECT_EQ(heap->state.Get(), HeapState::kPooled) << limited;
-  }
+    const HeapState state = heap->state.Get();
+    g_options = options;
+    TidyAllPooled();
+    return state == HeapState::kWarm;
+  };
+  EXPECT_TRUE(stays_warm());
+  g_options.tiny_ss_adopt = 0;
+  EXPECT_FALSE(stays_warm());
+  g_options.memory_limit = 1 << 30;
+  EXPECT_FALSE(stays_warm());
+  g_options.purge_delay_ms = 0;
+  EXPECT_FALSE(stays_warm());
+  g_options.idle_keep = (2 << 20) - 1;
+  EXPECT_FALSE(stays_warm());
+  g_options.idle_keep = 2 << 20;
+  EXPECT_TRUE(stays_warm());
 }
 
 // Threads that live long and need little inherit what short ones had, one after the other.
