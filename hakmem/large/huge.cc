@@ -290,11 +290,17 @@ void Free(void* p, Region* region) {
   Poison(block->base, BytesOf(*block));
   const uint64_t now = os::NowMs();
   if (Keep(block, size, now)) {
-    // A look for each free would cost as much as the rest, where more lies idle than is to be kept: one a millisecond.
+    // A look for each free would cost as much as the rest, where more lies idle than is to be kept: one each time the
+    // coarse clock ticks, or when a good deal has come to what lay idle then. Guesses.
     static constinit std::atomic<uint64_t> looked{0};
-    if (g_idle.idle() > g_options.idle_keep && looked.load(std::memory_order_relaxed) != now) {  // a guess
-      looked.store(now, std::memory_order_relaxed);                                              // as above
+    static constinit std::atomic<size_t> looked_at{0};
+    const size_t idle = g_idle.idle();
+    const size_t keep = g_options.idle_keep;
+    if (idle > keep && (looked.load(std::memory_order_relaxed) != now ||                 // as above
+                        idle > looked_at.load(std::memory_order_relaxed) + keep / 4)) {  // as above
+      looked.store(now, std::memory_order_relaxed);                                      // as above
       pool::Balance();
+      looked_at.store(g_idle.idle(), std::memory_order_relaxed);  // as above
     }
     return;
   }
@@ -302,6 +308,11 @@ void Free(void* p, Region* region) {
   arena::Release(block->base, block->pieces);
   End(block, size, false);
   pool::Balance();
+}
+
+size_t KeptBytes() {
+  LockHolder hold(lock);
+  return kept != nullptr ? BytesOf(*kept) : 0;
 }
 
 void ReleaseKept() { (void)GiveUpKept(nullptr); }
@@ -314,8 +325,38 @@ size_t UsableSize(const Region* region) {
   return static_cast<const HugeBlock*>(region)->size.load(std::memory_order_relaxed);  // the caller's own block
 }
 
+namespace {
+
+// A block that is being resized is none: of a free and a realloc of it at once one is reported, as of two frees.
+class Resizing {
+ public:
+  explicit Resizing(HugeBlock& block) : block_(block) {
+    Region::Kind expected = Region::Kind::kHuge;
+    // As in Free.
+    ours_ = block.kind.compare_exchange_strong(expected, Region::Kind::kNone, std::memory_order_acq_rel);
+  }
+  ~Resizing() {
+    if (ours_) block_.kind.store(Region::Kind::kHuge, std::memory_order_release);  // whoever frees it sees it resized
+  }
+  Resizing(const Resizing&) = delete;
+  Resizing& operator=(const Resizing&) = delete;
+
+  bool ours() const { return ours_; }
+
+ private:
+  HugeBlock& block_;
+  bool ours_;
+};
+
+}  // namespace
+
 void* Resize(void* p, Region* region, size_t size) {
   HugeBlock* block = static_cast<HugeBlock*>(region);
+  const Resizing resizing(*block);
+  if (HAK_UNLIKELY(!resizing.ours())) {
+    ReportFault(Fault::kDoubleFree, "realloc", p, "a huge block");
+    return nullptr;
+  }
   HAK_ASSERT(p == block->base);
   const size_t old_size = block->size.load(std::memory_order_relaxed);  // the caller's own block
   size = RoundToPages(size);

@@ -36,6 +36,9 @@ void Free(void* p, Region* region);
 // Gives the block that is kept for reuse to the page arena. The arena's keeper.
 void ReleaseKept();
 
+// Bytes of the block that is kept, which are idle.
+size_t KeptBytes();
+
 // Bytes that may be used at the start of the block of `region`.
 size_t UsableSize(const Region* region);
 

@@ -55,6 +55,30 @@ TEST_F(HugeTest, ZeroedEvenWhereThePiecesWereUsed) {
   Give(p);
 }
 
+// However fast they are freed: the clock that the look at idle memory follows ticks every few milliseconds.
+TEST_F(HugeTest, ABurstDoesNotStay) {
+  std::vector<char*> blocks;
+  for (int i = 0; i < 200; ++i) blocks.push_back(Take(kPiece));
+  const size_t before = g_idle.idle();
+  for (char* block : blocks) Give(block);
+  EXPECT_LE(g_idle.idle(), before + 2 * g_options.idle_keep);
+}
+
+TEST_F(HugeTest, ABlockThatIsFreeIsNotResized) {
+  g_options.on_error = static_cast<uint64_t>(OnError::kContinue);
+  char* const p = Take(4 * kPiece);
+  Region* const region = address_map::RegionOf(p);
+  Free(p, region);
+  const size_t idle = g_idle.idle();
+  for (const size_t size : {2 * kPiece, 4 * kPiece, 6 * kPiece}) {
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(Resize(p, region, size), nullptr);
+    EXPECT_NE(testing::internal::GetCapturedStderr().find("double free"), std::string::npos);
+  }
+  EXPECT_EQ(g_idle.idle(), idle);
+  EXPECT_EQ(arena::GetUsage().taken, 0u);
+}
+
 // Where the system gives huge pages, they cost a quarter more memory at the most, whatever the block was before.
 TEST_F(HugeTest, ABlockNeedsLittleMoreThanItUses) {
   const auto resident = [](char* p, size_t size) {

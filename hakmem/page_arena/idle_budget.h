@@ -66,6 +66,12 @@ class IdleBudget {
     AddRefault(instead);
   }
 
+  // In a forked child: what there is, when threads that are gone were not done with the account.
+  void Recount(size_t idle, size_t set_aside) {
+    idle_.store(static_cast<int64_t>(idle), std::memory_order_relaxed);  // one thread
+    set_aside_.store(set_aside, std::memory_order_relaxed);              // as above
+  }
+
   size_t idle() const {
     const int64_t idle = idle_.load(std::memory_order_relaxed);  // an amount, orders nothing
     return idle > 0 ? static_cast<size_t>(idle) : 0;

@@ -93,7 +93,18 @@ Run FindRun(size_t count, size_t alignment, uint32_t limit, bool only_dirty) HAK
   return {};
 }
 
-void Take(Run run) HAK_REQUIRES(lock) {
+// What a run that was taken is worth beside what is idle.
+struct Taken {
+  size_t purged = 0;  // bytes that were given back, so that using them is a refault
+  size_t fresh = 0;   // bytes that were not in use, or not since they were forgotten
+};
+void CountUse(const Taken& taken_bytes) {
+  g_idle.AddRefault(taken_bytes.purged);
+  g_idle.AddFresh(taken_bytes.fresh);
+}
+
+// For use, if CountUse follows.
+Taken Take(Run run) HAK_REQUIRES(lock) {
   size_t dirty_count = 0;
   size_t purged_count = 0;
   for (uint32_t i = run.first; i < run.first + run.count; ++i) {
@@ -109,8 +120,7 @@ void Take(Run run) HAK_REQUIRES(lock) {
   idle_pieces -= dirty_count;
   if (high_water < run.first + run.count) high_water = run.first + run.count;
   g_idle.RemoveIdle(dirty_count * kSuperslabSize);
-  g_idle.AddRefault(purged_count * kSuperslabSize);
-  g_idle.AddFresh((run.count - dirty_count - purged_count) * kSuperslabSize);
+  return {purged_count * kSuperslabSize, (run.count - dirty_count - purged_count) * kSuperslabSize};
 }
 
 // Makes taken pieces free. Those that were written to become idle.
@@ -187,11 +197,12 @@ void* AcquireInWindow(size_t count, size_t alignment) {
   bool asked = false;
   for (;;) {
     Run run;
+    Taken had;
     {
       LockHolder hold(lock);
       run = FindRun(count, alignment, high_water, true);
       if (run.count == 0 && asked) run = FindRun(count, alignment, kWindowSuperslabs, false);
-      if (run.count != 0) Take(run);
+      if (run.count != 0) had = Take(run);
     }
     if (run.count == 0) {
       if (asked) return nullptr;
@@ -201,7 +212,7 @@ void* AcquireInWindow(size_t count, size_t alignment) {
       continue;
     }
     switch (MapMissing(run)) {
-      case gate::Outcome::kDone: return WindowAddress(run.first);
+      case gate::Outcome::kDone: CountUse(had); return WindowAddress(run.first);
       case gate::Outcome::kTaken: SetForeignAside(run); continue;
       case gate::Outcome::kNoMemory: break;
     }
@@ -265,15 +276,16 @@ bool ExtendInPlace(void* address, size_t count, size_t more) {
   if (!InWindow(address)) return false;
   const Run run = {static_cast<uint32_t>(IndexOf(address) + count), static_cast<uint32_t>(more)};
   if (more > kWindowSuperslabs / 4 || run.first + run.count > kWindowSuperslabs) return false;
+  Taken had;
   {
     LockHolder hold(lock);
     for (uint32_t i = run.first; i < run.first + run.count; ++i) {
       if (taken.Has(i)) return false;
     }
-    Take(run);
+    had = Take(run);
   }
   switch (MapMissing(run)) {
-    case gate::Outcome::kDone: return true;
+    case gate::Outcome::kDone: CountUse(had); return true;
     case gate::Outcome::kTaken: SetForeignAside(run); return false;
     case gate::Outcome::kNoMemory: break;
   }
@@ -365,7 +377,7 @@ size_t UnmapIdle() {
              mapped.Has(run.first + run.count)) {
         ++run.count;
       }
-      Take(run);
+      (void)Take(run);  // not for use
     }
     const bool unmapped = gate::Unmap(WindowAddress(run.first), run.count * kSuperslabSize);
     at = run.first + run.count;

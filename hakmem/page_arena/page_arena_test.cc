@@ -3,11 +3,13 @@
 #include <errno.h>
 
 #include <cstring>
+#include <new>
 
 #include "gtest/gtest.h"
 #include "hakmem/config/options.h"
 #include "hakmem/mmap_gate/mmap_gate.h"
 #include "hakmem/page_arena/idle_budget.h"
+#include "hakmem/platform/os.h"
 #include "testing/support/faults.h"
 #include "testing/support/pages.h"
 
@@ -143,6 +145,45 @@ TEST_F(PageArenaTest, UnmapIdleLeavesNothingMapped) {
   EXPECT_TRUE(test::IsMapped(kept, kPiece));
   Release(kept, 1);
 }
+
+// Only what is used again is a refault, which puts purges off.
+TEST_F(PageArenaTest, UnmapIdleIsNoUse) {
+  Release(Take(32), 32);
+  PurgeIdle(SIZE_MAX);
+  new (&g_idle) IdleBudget;
+  constexpr size_t kTooMuch = size_t{8} << 20;
+  g_idle.AddIdle(kTooMuch, os::NowMs());
+  g_idle.AddSetAside(kPiece);
+  const size_t excess = g_idle.Excess(os::NowMs(), 0, 3600000);
+  ASSERT_NE(excess, 0u);
+  EXPECT_EQ(UnmapIdle(), 32 * kPiece);
+  EXPECT_EQ(g_idle.Excess(os::NowMs(), 0, 3600000), excess);
+  EXPECT_EQ(g_idle.set_aside(), kPiece);
+  // As many pieces, used.
+  Release(Take(32), 32);
+  PurgeIdle(SIZE_MAX);
+  char* const run = Take(32);
+  EXPECT_EQ(g_idle.Excess(os::NowMs(), 0, 3600000), 0u);
+  EXPECT_EQ(g_idle.set_aside(), 0u);
+  Discard(run, 32);
+  new (&g_idle) IdleBudget;
+}
+
+#if !defined(HAKMEM_BUILD_RELEASE)
+TEST_F(PageArenaTest, WhatCannotBeHadIsNoUse) {
+  g_idle.AddSetAside(8 * kPiece);
+  {
+    test::FailingCalls failing(os::Call::kMap, ENOMEM);
+    EXPECT_EQ(Take(4), nullptr);
+    EXPECT_GE(failing.seen(), 1u);
+  }
+  EXPECT_EQ(g_idle.set_aside(), 8 * kPiece);
+  char* const run = Take(4);
+  EXPECT_EQ(g_idle.set_aside(), 4 * kPiece);
+  Discard(run, 4);
+  new (&g_idle) IdleBudget;
+}
+#endif
 
 TEST_F(PageArenaTest, ForeignMappingsAreSetAside) {
   char* const run = Take(1);

@@ -67,5 +67,33 @@ TEST(Fork, ChildOfAProcessThatPurgesGivesBackIdleMemory) {
   EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
+// What threads that are gone were about to count when the child was forked.
+TEST(Fork, AChildCanGiveBackWhateverItCountsAsIdle) {
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 6; ++i) {
+    threads.emplace_back([&stop] {
+      std::vector<void*> blocks(300);
+      while (!stop.load()) {
+        for (void*& block : blocks) block = hak_malloc(40'000);
+        for (void* block : blocks) hak_free(block);
+      }
+    });
+  }
+  for (int i = 0; i < 60; ++i) {
+    std::this_thread::sleep_for(std::chrono::microseconds(300));
+    const pid_t child = fork();
+    if (child == 0) {
+      for (int round = 0; round < 3; ++round) pool::GiveBackIdle(SIZE_MAX);
+      _exit(g_idle.idle() == 0 ? 0 : 1);
+    }
+    int status = -1;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "child " << i;
+  }
+  stop.store(true);
+  for (std::thread& thread : threads) thread.join();
+}
+
 }  // namespace
 }  // namespace hakmem

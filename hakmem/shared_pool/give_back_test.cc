@@ -133,6 +133,55 @@ TEST_F(GiveBackTest, WhatTheSystemDoesNotTakeStaysIdle) {
   EXPECT_EQ(GiveBackIdle(SIZE_MAX), kSlabSize);
   Give(cache, anchor);
 }
+
+TEST_F(GiveBackTest, WhatTheSystemDoesNotTakeIsNotOfferedAgainAndAgain) {
+  Cache cache;
+  Slab& anchor = Take(cache, kClass);
+  Slab& slab = Take(cache, kClass);
+  Slab& other = Take(cache, kClass);
+  Give(cache, slab);
+  g_options.purge_delay_ms = 0;
+  {
+    test::FailingCalls failing(os::Call::kPurge, ENOMEM);
+    Balance();
+    const uint64_t seen = failing.seen();
+    EXPECT_GE(seen, 1u);
+    for (int i = 0; i < 10; ++i) Balance();
+    EXPECT_EQ(failing.seen(), seen);
+    EXPECT_EQ(g_idle.idle(), kSlabSize);
+  }
+  Give(cache, other);
+  EXPECT_EQ(g_idle.idle(), 0u) << "tried again when more has come";
+  Give(cache, anchor);
+}
+
+// Another thread frees a burst while one purges: the one sees to it that this memory goes, too.
+TEST_F(GiveBackTest, WhatComesDuringAPurgeIsNotForgotten) {
+  static Cache cache;
+  static std::vector<Slab*> late;
+  Slab& anchor = Take(cache, kHalf);
+  std::vector<Slab*> slabs;
+  for (int i = 0; i < 40; ++i) slabs.push_back(&Take(cache, kHalf));
+  for (int i = 0; i < 80; ++i) late.push_back(&Take(cache, kHalf));
+  g_options.idle_keep = 8 << 20;
+  os::SetFaultHook([](os::Call call) {
+    while (call == os::Call::kPurge && !late.empty()) {
+      Slab* const slab = late.back();
+      late.pop_back();
+      Give(cache, *slab);
+    }
+    return 0;
+  });
+  while (!late.empty() && !slabs.empty()) {
+    Give(cache, *slabs.back());
+    slabs.pop_back();
+  }
+  os::SetFaultHook(nullptr);
+  ASSERT_TRUE(late.empty());
+  EXPECT_LE(g_idle.idle(), (slabs.size() + 1) * (size_t{1} << 20) / 4 + (size_t{8} << 20));
+  for (Slab* slab : slabs) Give(cache, *slab);
+  Give(cache, anchor);
+}
 #endif
 
 }  // namespace

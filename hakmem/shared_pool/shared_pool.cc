@@ -153,10 +153,11 @@ void GiveUnused(Superslab& superslab, uint32_t bits) {
 void MakeEmptyUnused(Superslab& superslab) {
   uint32_t empty = superslab.empty.load(std::memory_order_relaxed);  // a hint: the slot's own word decides
   for (; empty != 0; empty &= empty - 1) {
+    // Nothing else of the slab is read before the slot is ours: the superslab may be another one by now.
+    const uint32_t bit = empty & -empty;
     Slab& slab = superslab.slabs[__builtin_ctz(empty)];
     const SlotValue value = slab.slot().Peek();
     if (value.state != SlotState::kEmpty) continue;
-    const uint32_t bit = 1u << slab.index();
     if (!slab.slot().Change(value, SlotState::kUnused)) continue;
     empty_slots.fetch_sub(1, std::memory_order_relaxed);         // a count
     superslab.empty.fetch_and(~bit, std::memory_order_relaxed);  // a hint
@@ -533,9 +534,10 @@ void Release(Cache& cache, Slab& slab) {
 size_t GiveBackIdle(size_t bytes) { return Purge(bytes, 1, bytes); }
 
 void Balance() {
-  // What an early purge left as too scattered is not looked through again before a good deal has come to it. A guess:
-  // it orders nothing.
+  // What an early purge left as too scattered is not looked through again before a good deal has come to it; what a
+  // late one could not give back (locked memory), not before anything has. Guesses: they order nothing.
   static constinit std::atomic<size_t> scattered{0};
+  static constinit std::atomic<size_t> refused{0};
   for (;;) {
     const size_t idle = g_idle.idle();
     if (idle == 0) return;
@@ -547,18 +549,51 @@ void Balance() {
     size_t left = scattered.load(std::memory_order_relaxed);                   // as above
     if (idle < left) scattered.store(left = idle, std::memory_order_relaxed);  // as above
     if (!old && idle < left + keep / 4) return;
+    if (old && idle == refused.load(std::memory_order_relaxed)) return;  // as above
     // Sequentially consistent, both: whoever finds us at work and leaves has made its memory idle before, and we see
-    // that in the next round. What the purge does stays inside.
+    // that when we are done. What the purge does stays inside.
     if (balancing.exchange(true, std::memory_order_seq_cst)) return;
     const size_t purged = Purge(excess, old ? 1 : kWorthPurging, old ? excess : TooMuchForHugePages(idle));
-    scattered.store(g_idle.idle(), std::memory_order_relaxed);  // as above
-    balancing.exchange(false, std::memory_order_seq_cst);       // see the exchange before
-    if (purged == 0) return;
+    // Without what has come meanwhile: nobody has looked at that.
+    scattered.store(idle > purged ? idle - purged : 0, std::memory_order_relaxed);  // as above
+    refused.store(old && purged == 0 ? idle : 0, std::memory_order_relaxed);        // as above
+    balancing.exchange(false, std::memory_order_seq_cst);                           // see the exchange before
+    if (purged == 0 && g_idle.idle() <= idle) return;
   }
 }
 
-void RepairAfterFork() {
+void RepairAfterFork(size_t idle_elsewhere) {
   balancing.store(false, std::memory_order_relaxed);  // a new child has one thread
+  // Threads that are gone may have been about to count what they took or gave up: all is counted anew.
+  size_t idle = arena::GetUsage().idle + idle_elsewhere;
+  size_t set_aside = 0;
+  uint64_t slots = 0;
+  uint64_t superslabs = 0;
+  for (uint32_t n = 0; n < registry.size(); ++n) {
+    Superslab* superslab = registry.At(n);
+    if (superslab == nullptr || address_map::RegionOf(superslab->base) != superslab) continue;
+    // Relaxed, all: one thread.
+    const uint32_t active = superslab->active.load(std::memory_order_relaxed);
+    uint32_t free_slots = superslab->unused.load(std::memory_order_relaxed);       // as above
+    const uint32_t said_empty = superslab->empty.load(std::memory_order_relaxed);  // as above
+    for (uint32_t rest = said_empty; rest != 0; rest &= rest - 1) {
+      Slab& slab = superslab->slabs[__builtin_ctz(rest)];
+      if (slab.slot().Peek().state == SlotState::kEmpty) free_slots |= BitsOf(slab);
+    }
+    if (active == 0 && free_slots == 0) {
+      // Idle as a whole. Where it is not in the LRU, who was about to put it there, or to use it, is gone.
+      LockHolder hold(lock);
+      if (!superslab->in_lru) PushLru(superslab, os::NowMs());
+      free_slots = ~0u;
+    }
+    ++superslabs;
+    slots += static_cast<uint64_t>(__builtin_popcount(active));
+    idle += BytesOf(superslab->dirty.load(std::memory_order_relaxed) & free_slots & ~active);  // as above
+    set_aside += BytesOf(superslab->purged.load(std::memory_order_relaxed) & free_slots);      // as above
+  }
+  superslabs_now.store(superslabs, std::memory_order_relaxed);  // as above
+  slots_in_use.store(slots, std::memory_order_relaxed);         // as above
+  g_idle.Recount(idle, set_aside);
 }
 
 Statistics GetStatistics() {

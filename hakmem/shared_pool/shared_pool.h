@@ -46,8 +46,9 @@ size_t GiveBackIdle(size_t bytes);
 // memory became idle, and by refill from time to time.
 void Balance();
 
-// In a forked child, while it has one thread: a thread that is gone may have been in Balance.
-void RepairAfterFork();
+// In a forked child, while it has one thread: a thread that is gone may have been in Balance, or about to count what it
+// took or gave up. `idle_elsewhere` bytes are idle that neither the page arena nor the pool has.
+void RepairAfterFork(size_t idle_elsewhere);
 
 struct Statistics {
   uint64_t superslabs;         // in use now

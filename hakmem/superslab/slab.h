@@ -142,9 +142,10 @@ struct Superslab : Region {
   // Prepares the metadata for a superslab at `address` whose slots are all the caller's; `is_dirty` when its memory may
   // hold bytes.
   void Prepare(char* address, bool is_dirty);
-  // The slab that holds `p`, which lies in this superslab.
+  // The slab that holds `p`, which lies in this superslab. (Or did: who frees a block twice may find the superslab of
+  // the first time, which begins elsewhere by now.)
   Slab& SlabAt(const void* p) {
-    const size_t slot = static_cast<size_t>(static_cast<const char*>(p) - base) >> kSlabShift;
+    const size_t slot = (static_cast<size_t>(static_cast<const char*>(p) - base) >> kSlabShift) % kSlabsPerSuperslab;
     return slabs[slot - head_delta[slot]];
   }
 };

@@ -21,7 +21,8 @@ void Superslab::Prepare(char* address, bool is_dirty) {
     slabs[i].remote_.Reset(kRetired);
     head_delta[i] = 0;
   }
-  // Relaxed: nobody else can reach a superslab before it is entered into the address map or the registry.
+  // Relaxed: nobody else looks for a superslab before it is entered into the address map, but through the registry,
+  // which does not forget one; who comes that way finds no UNUSED slot.
   dirty.store(is_dirty ? ~0u : 0u, std::memory_order_relaxed);
   purged.store(0, std::memory_order_relaxed);  // as above
   empty.store(0, std::memory_order_relaxed);   // as above

@@ -157,6 +157,8 @@ struct alignas(64) Heap {
   Claimant who;
   BasicHeapStateWord<> state;
   bool busy;            // inside a slow path: a child forked now must not use this heap
+  bool tidied;          // by a thread that found it pooled, and which tidies those to which its blocks go as well
+  bool left_others;     // while it was tidied, blocks went to pooled heaps
   uint8_t exit_rounds;  // how often the thread's destructor put itself off
   uint32_t refills_since_balance;
   ClassSet used;         // classes of which it has slabs or blocks in lists, and perhaps more

@@ -7,7 +7,8 @@
 //
 // A heap that nobody drives is put into the heap pool, and then its inbox is read by whoever puts something in. Who
 // puts a slab in looks afterwards whether the heap is pooled; who pools the heap looks afterwards whether there is
-// something in the inbox. All four steps are sequentially consistent, so that one of the two sees the other.
+// something in the inbox. All four steps are sequentially consistent, so that one of the two sees the other. (A heap
+// that stays warm does not count as pooled: its next driver reads the inbox.)
 #ifndef HAKMEM_TINY_INBOX_H_
 #define HAKMEM_TINY_INBOX_H_
 

@@ -45,12 +45,13 @@ uint8_t MostOf(const Slab& slab) {
   return out < most ? static_cast<uint8_t>(out) : most;
 }
 
-// Puts a slab, whose notified bit the caller has set, into the inbox of its owner.
-void Notify(HeapId owner_id, Slab& slab) {
+// Puts a slab, whose notified bit the caller has set, into the inbox of its owner. Returns the owner when nobody drives
+// it, so that the caller has to see to its inbox; nullptr otherwise.
+[[nodiscard]] Heap* Notify(HeapId owner_id, Slab& slab) {
   Heap* owner = heap_pool::ById(owner_id);
   owner->inbox.Put(&slab);
   // Either we see the heap pooled, or who pools it sees this slab.
-  if (owner->state.IsPooled()) TidyPooled(owner);
+  return owner->state.IsPooled() ? owner : nullptr;
 }
 
 // A block that was freed a second time, others in between, closes its chain to a ring, which a push would cut with a
@@ -127,7 +128,14 @@ HAK_NOINLINE void PushEntry(Heap& heap, unsigned number) {
     }
   } else if (notify != kNoHeap) {
     heap.counters.notifications.Add(1);
-    Notify(notify, *entry.slab);
+    Heap* const pooled = Notify(notify, *entry.slab);
+    if (pooled == nullptr) return;
+    // Not from within the tidying of another one: in a forked child each of many heaps may have blocks of the next.
+    if (heap.tidied) {
+      heap.left_others = true;
+    } else {
+      TidyPooled(pooled);
+    }
   }
 }
 
@@ -196,7 +204,7 @@ void PushWithoutHeap(Slab& slab, const Chain& chain) {
   // The slab is not claimed: the claimant is nobody.
   if (OwnedSlab::PushRemote(slab, chain, Claimant{kNoHeap, 0, 0}, &notify)) HAK_CHECK(false);
   if (notify != kNoHeap) {
-    Notify(notify, slab);
+    if (Heap* const pooled = Notify(notify, slab); pooled != nullptr) TidyPooled(pooled);
   } else if (slab.owner() == kNoHeap) {
     // Nobody looks after it: else these blocks would wait until somebody comes by.
     Post(slab);

@@ -39,6 +39,12 @@ class TestHeap {
     TidyAllPooled();
   }
 
+  // As in a forked child at the end of a thread that is gone: the heap goes to the pool as it is.
+  Heap* Abandon() {
+    heap_pool::Release(heap_);
+    return std::exchange(heap_, nullptr);
+  }
+
   Heap& operator*() const { return *heap_; }
   Heap* operator->() const { return heap_; }
 

@@ -204,28 +204,54 @@ HeapScope::~HeapScope() {
 
 void PrepareThreadExit() { has_exit_key = pthread_key_create(&exit_key, EndThread) == 0; }
 
-void TidyPooled(Heap* heap) {
-  // Again while pushes come in between: each round reads the inbox whole.
-  while (!heap->inbox.IsEmpty() && heap_pool::AcquirePooled(heap)) {
-    SetBusy(*heap, true);
-    Empty(*heap);
-    StopDriving(*heap);
-    SetBusy(*heap, false);
-    heap_pool::Release(heap);
+namespace {
+
+// Empties a heap that nobody drives; false when somebody does. `*others` becomes true when its blocks went to pooled
+// heaps, which then have to be tidied, too.
+bool Tidy(Heap& heap, bool* others) {
+  if (!heap_pool::AcquirePooled(&heap)) return false;
+  SetBusy(heap, true);
+  heap.tidied = true;
+  heap.left_others = false;
+  Empty(heap);
+  StopDriving(heap);
+  heap.tidied = false;
+  *others |= heap.left_others;
+  SetBusy(heap, false);
+  heap_pool::Release(&heap);
+  return true;
+}
+
+// Reads the inbox of a pooled heap. Again while pushes come in between: each round reads the inbox whole.
+void ReadPooled(Heap& heap, bool* others) {
+  while (!heap.inbox.IsEmpty() && heap.state.IsPooled() && Tidy(heap, others)) {
   }
 }
 
+void TidyOthers(bool others) {
+  while (others) {
+    others = false;
+    heap_pool::ForEach([](Heap& heap, void* context) { ReadPooled(heap, static_cast<bool*>(context)); }, &others);
+  }
+}
+
+}  // namespace
+
+void TidyPooled(Heap* heap) {
+  bool others = false;
+  ReadPooled(*heap, &others);
+  TidyOthers(others);
+}
+
 void TidyAllPooled() {
+  bool others = false;
   heap_pool::ForEach(
-      [](Heap& heap, void*) {
-        if (!heap_pool::AcquirePooled(&heap)) return;
-        SetBusy(heap, true);
-        Empty(heap);
-        StopDriving(heap);
-        SetBusy(heap, false);
-        PutIntoPool(&heap);
+      [](Heap& heap, void* context) {
+        bool* const left = static_cast<bool*>(context);
+        if (Tidy(heap, left)) ReadPooled(heap, left);
       },
-      nullptr);
+      &others);
+  TidyOthers(others);
 }
 
 void RepairAfterFork(Heap& heap) {

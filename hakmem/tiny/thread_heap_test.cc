@@ -239,6 +239,37 @@ TEST_F(ThreadHeapTest, SleepersInheritLittleInAll) {
   for (std::thread& sleeper : sleepers) sleeper.join();
 }
 
+// In a forked child many heaps of threads that are gone may hold blocks of each other: each has to be tidied, by a
+// thread whose stack may be small.
+TEST_F(ThreadHeapTest, HeapsThatHoldBlocksOfEachOtherAreTidiedOneByOne) {
+  constexpr size_t kHeaps = 2000;
+  const unsigned c = ClassOfSize(64);
+  std::vector<Heap*> heaps;
+  {
+    std::vector<TestHeap> made(kHeaps);
+    std::vector<Block*> blocks;
+    for (TestHeap& heap : made) blocks.push_back(heap.Allocate(c));
+    for (size_t i = 0; i < kHeaps; ++i) made[i].Free(blocks[(i + 1) % kHeaps]);
+    for (TestHeap& heap : made) heaps.push_back(heap.Abandon());
+  }
+  for (const Heap* heap : heaps) ASSERT_EQ(heap->rest->outbox_used, 1u);
+  pthread_attr_t attributes;
+  ASSERT_EQ(pthread_attr_init(&attributes), 0);
+  ASSERT_EQ(pthread_attr_setstacksize(&attributes, 256 << 10), 0);
+  pthread_t thread;
+  const auto tidy = [](void*) -> void* {
+    TidyAllPooled();
+    return nullptr;
+  };
+  ASSERT_EQ(pthread_create(&thread, &attributes, tidy, nullptr), 0);
+  pthread_join(thread, nullptr);
+  pthread_attr_destroy(&attributes);
+  for (const Heap* heap : heaps) {
+    EXPECT_EQ(heap->rest->outbox_used, 0u);
+    EXPECT_TRUE(heap->inbox.IsEmpty());
+  }
+}
+
 // A block that was freed twice, or what is no block, is reported at the end of the thread that freed it.
 TEST_F(ThreadHeapTest, NoHeapStaysWarmWhoseListsAreBroken) {
   g_options.on_error = static_cast<uint64_t>(OnError::kContinue);
