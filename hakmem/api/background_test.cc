@@ -100,6 +100,17 @@ TEST(BackgroundTest, AChildGetsAHelperOfItsOwn) {
   }));
 }
 
+TEST(BackgroundTest, SmallBlocksWillDo) {
+  g_options.background = 1;
+  g_options.purge_delay_ms = 200;
+  EXPECT_TRUE(test::HoldsInChild([] {
+    std::vector<void*> blocks(20'000);
+    for (void*& block : blocks) block = hak_malloc(400);
+    for (void* block : blocks) hak_free(block);
+    return OtherThreads().size() == 1 && g_idle.idle() != 0 && BecomesQuiet();
+  }));
+}
+
 // The program gets its memory all the same.
 TEST(BackgroundTest, WithoutAThreadTheProgramGoesOn) {
   g_options.background = 1;

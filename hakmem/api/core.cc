@@ -42,6 +42,8 @@ void* Allocate(size_t asked, bool zero, bool tried = false) {
     if constexpr (kGuardBuild) guard::Dress(p, asked);
     return p;
   }
+  // Not for a process so small that it leaves nothing to give back, nor while the loader still sets it up.
+  if (HAK_UNLIKELY(g_options.background != 0) && pool::Superslabs() > 1) background::StartIfWanted();
   bool clean;
   const unsigned list = ListOfSize(size == 0 ? 1 : size);
   void* p = tried ? tiny::AllocateFromSlabs(list, &clean) : tiny::Allocate(list, &clean);
@@ -219,6 +221,10 @@ void* Resized(void* p, size_t size) {
   return p;
 }
 
+// Without memory for a shorter one a block that was to shrink stays as it is: from then on a block may be much longer
+// than the size it is freed with. A lone flag; the thread that frees the block has it from the one that shrank it.
+constinit std::atomic<bool> shrink_stayed{false};
+
 // `caller` is what the debug ring notes, nullptr while nobody wants to see the program's calls. `*copied` tells whether
 // the block was copied to a new one, which the ring has noted then.
 void* Resize(void* p, size_t size, const void* caller, bool* copied) {
@@ -243,6 +249,7 @@ void* Resize(void* p, size_t size, const void* caller, bool* copied) {
   void* moved = caller == nullptr ? Move(p, size, copy) : MoveWatched(p, size, copy, caller);
   if (HAK_UNLIKELY(moved == nullptr) && size <= have) {
     // Programs do not expect a block that shrinks to fail.
+    shrink_stayed.store(true, std::memory_order_relaxed);  // see there
     errno = saved;
     return Resized(p, size);
   }
@@ -405,7 +412,9 @@ void FreeChecked(const char* where, void* p, const trace::Call& call, size_t rou
   if (region == nullptr) return;
   // The block is of the class of that size, or up to twice as large: where an alignment or realloc gave it.
   const size_t have = SizeIn(region, p);
-  const bool fits = kGuardBuild ? size == have : size <= have && (rounded >= have / 2 || have <= kMinBlock);
+  const bool fits = kGuardBuild ? size == have
+                                : size <= have && (rounded >= have / 2 || have <= kMinBlock ||
+                                                   shrink_stayed.load(std::memory_order_relaxed));  // see there
   if (HAK_UNLIKELY(!fits)) {
     char detail[80];
     Format f(detail, sizeof(detail));

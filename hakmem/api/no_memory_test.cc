@@ -161,5 +161,18 @@ TEST_F(NoMemory, EveryCallMayBeTheOneThatFails) {
   }
 }
 
+// A block that cannot be copied to a shorter one stays; its new size is then the right one to free it with.
+TEST_F(NoMemory, WhatStaysLongIsFreedWithItsNewSize) {
+  void* const p = hak_malloc(200'000);
+  ASSERT_NE(p, nullptr);
+  std::vector<void*> blocks;
+  os::SetFaultHook(NoMapping);
+  while (void* block = hak_malloc(1000)) blocks.push_back(block);
+  EXPECT_EQ(hak_realloc(p, 1000), p);
+  os::SetFaultHook(nullptr);
+  hak_free_sized(p, 1000);
+  for (void* block : blocks) hak_free(block);
+}
+
 }  // namespace
 }  // namespace hakmem

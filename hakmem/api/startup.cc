@@ -127,6 +127,8 @@ bool SetUp() {
   if (options.ring != 0) options.tiny_fast_cap = 0;
   g_options = options;
   if (g_options.verbose != 0) PrintOptions(g_options, ReportLine);
+  // Looked up now: a program may forbid itself such system calls later on (seccomp(2)).
+  if (g_options.huge_pages == 1) (void)os::HugePagesReturn();
   gate::OpenWindow(g_options.window != 0);
   SetDescriber(DescribeAddress);
   if (g_options.crash_handler != 0) crash_handler::Install(gate::AllocateMetadata);

@@ -2,12 +2,15 @@
 
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <vector>
 
 #include <hakmem/hakmem.h>
 
 #include "gtest/gtest.h"
+#include "hakmem/config/options.h"
+#include "hakmem/page_arena/idle_budget.h"
 #include "hakmem/platform/os.h"
 #include "hakmem/superslab/address_map.h"
 
@@ -44,6 +47,28 @@ TEST(Trim, GivesBackWhatAHugePageHasBroughtUnasked) {
   EXPECT_EQ(resident(unused), 0u);
   EXPECT_EQ(blocks.back()[kBlock - 1], 1);
   for (char* block : blocks) hak_free(block);
+}
+
+// A program that is at work, but finds all it needs in its lists: what a burst left idle, as such bursts were refaulted
+// before, goes when that is paid off.
+TEST(Balance, IsKeptByAProgramThatOnlyUsesItsLists) {
+  const Options options = g_options;
+  g_options.purge_delay_ms = 3600000;
+  g_options.idle_keep = size_t{1} << 20;
+  std::vector<void*> burst(10'000);
+  for (void*& block : burst) block = hak_malloc(4000);
+  void* const stays = hak_malloc(100);
+  g_idle.AddRefault(8 << 20);
+  for (void* block : burst) hak_free(block);
+  const size_t before = g_idle.idle();
+  ASSERT_GT(before, size_t{16} << 20);
+  for (int i = 0; i < 3000 && g_idle.idle() >= before / 2; ++i) {
+    for (int pair = 0; pair < 100; ++pair) hak_free(hak_malloc(64));
+    usleep(1000);
+  }
+  EXPECT_LT(g_idle.idle(), before / 2);
+  hak_free(stays);
+  g_options = options;
 }
 
 }  // namespace

@@ -47,11 +47,15 @@ void UncountRoom(HugeBlock& block) HAK_REQUIRES(lock) {
 size_t RoundToPages(size_t size) { return (size + os::PageSize() - 1) & ~(os::PageSize() - 1); }
 size_t PiecesFor(size_t size) { return (size + kSuperslabSize - 1) >> kSuperslabShift; }
 
-// A block of `bytes` bytes is no more, or was never handed out.
-void Uncount(size_t bytes, bool never) HAK_REQUIRES(lock) {
+// A block of `bytes` bytes is there, or is no more.
+void CountIn(size_t bytes) HAK_REQUIRES(lock) {
+  blocks_now.Add(1);
+  bytes_now.Add(bytes);
+  allocated.Add(1);
+}
+void CountOut(size_t bytes) HAK_REQUIRES(lock) {
   blocks_now.Add(uint64_t{0} - 1);
   bytes_now.Add(uint64_t{0} - bytes);
-  if (never) allocated.Add(uint64_t{0} - 1);
 }
 
 // The block that was freed last, if it is short: it keeps its pieces, its entries in the address map and its kind,
@@ -62,37 +66,28 @@ constinit HugeBlock* kept HAK_GUARDED_BY(lock) = nullptr;
 
 size_t BytesOf(const HugeBlock& block) { return block.pieces << kSuperslabShift; }
 
-// Metadata of a block of `bytes` bytes, which counts from now on; nullptr without memory. With `*reuse` it may be the
-// kept block, with its pieces; `*reuse` then tells whether it is.
+// Metadata of a block of `bytes` bytes; nullptr without memory. With `*reuse` it may be the kept block, with its
+// pieces, which counts from now on; `*reuse` then tells whether it is.
 HugeBlock* Begin(size_t bytes, bool* reuse) {
-  HugeBlock* block;
   {
     LockHolder hold(lock);
     *reuse = *reuse && kept != nullptr && kept->pieces == PiecesFor(bytes);
-    HugeBlock*& source = *reuse ? kept : spare;
-    block = source;
-    if (block != nullptr) source = *reuse ? nullptr : block->next_spare;
-    blocks_now.Add(1);
-    bytes_now.Add(bytes);
-    allocated.Add(1);
-    if (*reuse) g_idle.RemoveIdle(BytesOf(*block));
+    HugeBlock* const block = *reuse ? kept : spare;
+    if (*reuse) {
+      kept = nullptr;
+      CountIn(bytes);
+      g_idle.RemoveIdle(BytesOf(*block));
+    } else if (block != nullptr) {
+      spare = block->next_spare;
+    }
+    if (block != nullptr) return block;
   }
-  if (block != nullptr) return block;
-  block = static_cast<HugeBlock*>(gate::AllocateMetadata(sizeof(HugeBlock), 64));
-  if (block == nullptr) {
-    LockHolder hold(lock);
-    Uncount(bytes, true);
-  }
-  return block;
+  return static_cast<HugeBlock*>(gate::AllocateMetadata(sizeof(HugeBlock), 64));
 }
 
-// The end of the metadata's use for a block of `bytes` bytes that was freed, or was never handed out.
-void End(HugeBlock* block, size_t bytes, bool never) {
-  LockHolder hold(lock);
-  UncountRoom(*block);
+void GiveSpare(HugeBlock* block) HAK_REQUIRES(lock) {
   block->next_spare = spare;
   spare = block;
-  Uncount(bytes, never);
 }
 
 // Zeroes those pieces that may hold other bytes; fresh ones are not touched.
@@ -147,8 +142,7 @@ void GiveUp(HugeBlock* block) {
   address_map::Remove(block->base, block->pieces);
   arena::Release(block->base, block->pieces);
   LockHolder hold(lock);
-  block->next_spare = spare;
-  spare = block;
+  GiveSpare(block);
 }
 
 // Keeps a block of `size` bytes that was just freed, in place of the one before, and counts it as gone; false, and
@@ -160,7 +154,7 @@ bool Keep(HugeBlock* block, size_t size, uint64_t now) {
   {
     LockHolder hold(lock);
     UncountRoom(*block);
-    Uncount(size, false);
+    CountOut(size);
     former = kept;
     kept = block;
     // Under the lock, as everywhere: a fork finds what is kept and what is idle agree.
@@ -240,7 +234,8 @@ void* Allocate(size_t size, size_t alignment, bool zero) {
   block->base =
       static_cast<char*>(arena::Acquire(block->pieces, alignment < kSuperslabSize ? kSuperslabSize : alignment));
   if (block->base == nullptr) {
-    End(block, size, true);
+    LockHolder hold(lock);
+    GiveSpare(block);
     return nullptr;
   }
   SetHugePages(*block, IsSparse(size, zero) ? 0 : FilledPieces(size));
@@ -251,9 +246,12 @@ void* Allocate(size_t size, size_t alignment, bool zero) {
   block->kind.store(Region::Kind::kHuge, std::memory_order_relaxed);  // as above
   if (!address_map::Enter(block, block->pieces)) {
     arena::Release(block->base, block->pieces);
-    End(block, size, true);
+    LockHolder hold(lock);
+    GiveSpare(block);
     return nullptr;
   }
+  LockHolder hold(lock);
+  CountIn(size);
   return block->base;
 }
 
@@ -306,7 +304,12 @@ void Free(void* p, Region* region) {
   }
   address_map::Remove(block->base, block->pieces);
   arena::Release(block->base, block->pieces);
-  End(block, size, false);
+  {
+    LockHolder hold(lock);
+    UncountRoom(*block);
+    CountOut(size);
+    GiveSpare(block);
+  }
   pool::Balance();
 }
 

@@ -36,20 +36,33 @@ constinit char* metadata_end HAK_GUARDED_BY(metadata_lock) = nullptr;
 // Where the next chunk of metadata goes in the window; 0 without a window.
 constinit std::atomic<uintptr_t> metadata_frontier{0};
 
-// Books `size` more mapped bytes; false when that would pass the limit.
+void Unbook(size_t size) { mapped.fetch_sub(size, std::memory_order_relaxed); }  // an amount
+
+// Books `size` bytes that are to be mapped, where there is a limit; false when they would pass it. What is refused is
+// never booked: it would take the room of what others ask for meanwhile.
 bool Book(size_t size) {
-  const uint64_t now = mapped.fetch_add(size, std::memory_order_relaxed) + size;  // an amount
-  if (g_options.memory_limit != 0 && now > g_options.memory_limit) {
-    mapped.fetch_sub(size, std::memory_order_relaxed);  // an amount
-    return false;
-  }
-  uint64_t peak = mapped_peak.load(std::memory_order_relaxed);                                      // an amount
-  while (now > peak && !mapped_peak.compare_exchange_weak(peak, now, std::memory_order_relaxed)) {  // an amount
-  }
+  const uint64_t limit = g_options.memory_limit;
+  if (limit == 0) return true;
+  uint64_t now = mapped.load(std::memory_order_relaxed);  // an amount
+  do {
+    if (size > limit || now > limit - size) return false;
+  } while (!mapped.compare_exchange_weak(now, now + size, std::memory_order_relaxed));  // as above
   return true;
 }
 
-void Unbook(size_t size) { mapped.fetch_sub(size, std::memory_order_relaxed); }  // an amount
+// What Book was asked for is mapped now.
+void Mapped(size_t size) {
+  if (g_options.memory_limit == 0) mapped.fetch_add(size, std::memory_order_relaxed);               // an amount
+  const uint64_t now = mapped.load(std::memory_order_relaxed);                                      // as above
+  uint64_t peak = mapped_peak.load(std::memory_order_relaxed);                                      // as above
+  while (now > peak && !mapped_peak.compare_exchange_weak(peak, now, std::memory_order_relaxed)) {  // as above
+  }
+}
+
+// Or could not be mapped.
+void NotMapped(size_t size) {
+  if (g_options.memory_limit != 0) Unbook(size);
+}
 
 void ApplyHugePagePolicy(void* address, size_t size) {
   // 0: a system that gives huge pages to everybody would make every superslab resident as a whole.
@@ -140,11 +153,12 @@ Outcome Commit(void* address, size_t size) {
   }
   const os::MapResult r = os::Map(address, size, true);
   if (r.ptr != nullptr) {
+    Mapped(size);
     ApplyHugePagePolicy(address, size);
     ring::Note(ring::Event::kMap, address, size);
     return Outcome::kDone;
   }
-  Unbook(size);
+  NotMapped(size);
   return r.error == EEXIST ? Outcome::kTaken : Outcome::kNoMemory;
 }
 
@@ -184,9 +198,10 @@ void* MapOutside(size_t size, size_t alignment) {
   if (__builtin_add_overflow(size, alignment, &padded) || !Book(size)) return nullptr;
   const os::MapResult r = MapAwayFromWindow(padded);
   if (r.ptr == nullptr) {
-    Unbook(size);
+    NotMapped(size);
     return nullptr;
   }
+  Mapped(size);
   const uintptr_t start = reinterpret_cast<uintptr_t>(r.ptr);
   const uintptr_t aligned = (start + alignment - 1) & ~(alignment - 1);
   if (aligned != start) os::Unmap(r.ptr, aligned - start);

@@ -2,6 +2,9 @@
 
 #include <errno.h>
 
+#include <atomic>
+#include <thread>
+
 #include "gtest/gtest.h"
 #include "hakmem/config/options.h"
 #include "testing/support/faults.h"
@@ -45,6 +48,38 @@ TEST_F(MmapGateTest, AForeignMappingIsNotReplaced) {
   EXPECT_EQ(Commit(at, kSuperslabSize), Outcome::kTaken);
   EXPECT_EQ(foreign.get()[0], 9);
   EXPECT_EQ(GetAccount().mapped, before);
+}
+
+TEST_F(MmapGateTest, WhatCannotBeMappedWasNeverMapped) {
+  for (const uint64_t limit : {uint64_t{0}, uint64_t{1} << 62}) {
+    g_options.memory_limit = limit;
+    const Account before = GetAccount();
+    EXPECT_EQ(Commit(Place(), size_t{1} << 61), Outcome::kNoMemory);
+    EXPECT_EQ(MapOutside(size_t{1} << 61, kSuperslabSize), nullptr);
+    EXPECT_EQ(GetAccount().mapped, before.mapped);
+    EXPECT_EQ(GetAccount().mapped_peak, before.mapped_peak);
+  }
+}
+
+// Not for a moment: others would be refused what they may have.
+TEST_F(MmapGateTest, WhatTheLimitRefusesTakesNoRoom) {
+  g_options.memory_limit = GetAccount().mapped + 8 * kSuperslabSize;
+  std::atomic<bool> stop{false};
+  std::thread greedy([&stop] {
+    while (!stop.load()) EXPECT_EQ(MapOutside(size_t{1} << 40, kSuperslabSize), nullptr);
+  });
+  char* const at = Place();
+  int refused = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    if (Commit(at, kSuperslabSize) == Outcome::kDone) {
+      Unmap(at, kSuperslabSize);
+    } else {
+      ++refused;
+    }
+  }
+  stop.store(true);
+  greedy.join();
+  EXPECT_EQ(refused, 0);
 }
 
 TEST_F(MmapGateTest, TheLimitHolds) {

@@ -596,9 +596,11 @@ void RepairAfterFork(size_t idle_elsewhere) {
   g_idle.Recount(idle, set_aside);
 }
 
+uint64_t Superslabs() { return superslabs_now.load(std::memory_order_relaxed); }  // a count
+
 Statistics GetStatistics() {
   Statistics statistics = {};
-  statistics.superslabs = superslabs_now.load(std::memory_order_relaxed);                               // a count
+  statistics.superslabs = Superslabs();
   statistics.superslabs_mapped = superslabs_mapped.load(std::memory_order_relaxed);                     // a count
   statistics.active_slots = slots_in_use.load(std::memory_order_relaxed);                               // an amount
   for (int i = 0; i < 6; ++i) statistics.acquired[i] = acquired_at[i].load(std::memory_order_relaxed);  // a count

@@ -50,6 +50,9 @@ void Balance();
 // took or gave up. `idle_elsewhere` bytes are idle that neither the page arena nor the pool has.
 void RepairAfterFork(size_t idle_elsewhere);
 
+// Superslabs in use now.
+uint64_t Superslabs();
+
 struct Statistics {
   uint64_t superslabs;         // in use now
   uint64_t superslabs_mapped;  // taken from the page arena since the start

@@ -244,29 +244,43 @@ TEST_F(ThreadHeapTest, SleepersInheritLittleInAll) {
 TEST_F(ThreadHeapTest, HeapsThatHoldBlocksOfEachOtherAreTidiedOneByOne) {
   constexpr size_t kHeaps = 2000;
   const unsigned c = ClassOfSize(64);
-  std::vector<Heap*> heaps;
-  {
-    std::vector<TestHeap> made(kHeaps);
-    std::vector<Block*> blocks;
-    for (TestHeap& heap : made) blocks.push_back(heap.Allocate(c));
-    for (size_t i = 0; i < kHeaps; ++i) made[i].Free(blocks[(i + 1) % kHeaps]);
-    for (TestHeap& heap : made) heaps.push_back(heap.Abandon());
-  }
-  for (const Heap* heap : heaps) ASSERT_EQ(heap->rest->outbox_used, 1u);
-  pthread_attr_t attributes;
-  ASSERT_EQ(pthread_attr_init(&attributes), 0);
-  ASSERT_EQ(pthread_attr_setstacksize(&attributes, 256 << 10), 0);
-  pthread_t thread;
-  const auto tidy = [](void*) -> void* {
-    TidyAllPooled();
-    return nullptr;
-  };
-  ASSERT_EQ(pthread_create(&thread, &attributes, tidy, nullptr), 0);
-  pthread_join(thread, nullptr);
-  pthread_attr_destroy(&attributes);
-  for (const Heap* heap : heaps) {
-    EXPECT_EQ(heap->rest->outbox_used, 0u);
-    EXPECT_TRUE(heap->inbox.IsEmpty());
+  for (const bool all : {true, false}) {
+    std::vector<Heap*> heaps;
+    static Block* one_more;
+    {
+      std::vector<TestHeap> made(kHeaps);
+      std::vector<Block*> blocks;
+      for (TestHeap& heap : made) blocks.push_back(heap.Allocate(c));
+      one_more = made[0].Allocate(c);
+      for (size_t i = 0; i < kHeaps; ++i) made[i].Free(blocks[(i + 1) % kHeaps]);
+      for (TestHeap& heap : made) heaps.push_back(heap.Abandon());
+    }
+    for (const Heap* heap : heaps) ASSERT_EQ(heap->rest->outbox_used, 1u);
+    pthread_attr_t attributes;
+    ASSERT_EQ(pthread_attr_init(&attributes), 0);
+    ASSERT_EQ(pthread_attr_setstacksize(&attributes, 256 << 10), 0);
+    const auto tidy_all = [](void*) -> void* {
+      TidyAllPooled();
+      return nullptr;
+    };
+    // A block comes home to the first heap, which has one of the second, and so on.
+    const auto tidy_first = [](void*) -> void* {
+      Chain chain;
+      chain.PushFront(one_more);
+      PushWithoutHeap(*address_map::SlabOf(one_more), chain);
+      return nullptr;
+    };
+    pthread_t thread;
+    ASSERT_EQ(all ? pthread_create(&thread, &attributes, tidy_all, nullptr)
+                  : pthread_create(&thread, &attributes, tidy_first, nullptr),
+              0);
+    pthread_join(thread, nullptr);
+    pthread_attr_destroy(&attributes);
+    for (const Heap* heap : heaps) {
+      ASSERT_EQ(heap->rest->outbox_used, 0u) << all;
+      ASSERT_TRUE(heap->inbox.IsEmpty()) << all;
+    }
+    if (all) FreeHere(one_more);
   }
 }
 

@@ -36,6 +36,8 @@ const char* ErrorText(int error) {
     case ENAMETOOLONG: return "the name is too long";
     case ENOENT: return "no such file or directory";
     case ENOMEM: return "no memory";
+    case EMFILE:
+    case ENFILE: return "no file descriptor is left";
     case ENOSPC: return "no space left on the disk";
     case ENOTDIR: return "a part of its name is no directory";
     case EROFS: return "the file system cannot be written to";
