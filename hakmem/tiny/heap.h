@@ -73,12 +73,8 @@ struct alignas(64) OutboxEntry {
   // double free the slab may have another class by now.
   uintptr_t piece = 0;             // the number of its first 64 KiB, as OutboxPiece counts; 0: no slab
   const SizeClass* row = nullptr;  // of its class
-  uint8_t size_class = 0;          // of the slab
   uint8_t most = 0;                // blocks: with so many the chain is sent
-  // The entries of a class that has lists are linked both ways, by their numbers; 0: none.
-  uint8_t next = 0;
-  uint8_t prev = 0;
-  bool unowned = false;  // the slab was nobody's when the entry was made
+  bool unowned = false;            // the slab was nobody's when the entry was made
 };
 
 // Lists beyond the 16-byte steps: classes kSteppedClasses + 1 to kMaxListedClass.
@@ -125,7 +121,6 @@ struct alignas(64) HeapRest {
       uncarved[kClasses];  // own slabs without free blocks, but with memory that was never handed out, linked both ways
   Slab* bench[kClasses];   // own slabs with free blocks, linked both ways
   ClassSet has_hot;        // classes that have a hot slab
-  ClassSet foreign;        // classes whose alloc lists may hold blocks of slabs that are not this heap's
   size_t batch_bytes;      // in all lists set aside
   size_t batch_extra;      // what they may hold beyond the least
   uint32_t outbox_used;    // entries that hold blocks: numbers 1 to this
@@ -137,8 +132,6 @@ struct alignas(64) HeapRest {
   uint8_t parts_left[kListedClasses];  // of ordered classes, how often the free list still gets more room
   // The number of a slab's entry, by the slab's address; 0: it has none.
   uint8_t outbox_index[kOutboxIndex];
-  uint8_t outbox_of[kListedClasses];       // the number of the class's entry that was made last; 0: it has none
-  uint8_t foreign_credit[kListedClasses];  // blocks of the class that refills may take out of the outbox
   uint32_t outbox_unowned;                 // entries whose slab was nobody's when they were made
   uint32_t outbox_unowned_next;            // as outbox_next, among these
   size_t outbox_bytes;                     // in all entries

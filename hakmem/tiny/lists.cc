@@ -130,7 +130,7 @@ bool IsLookedAt(const Block* first) { return (reinterpret_cast<uintptr_t>(first)
 // Puts a run of blocks of one slab back.
 void GiveBackRun(Heap& heap, Slab& slab, const Chain& chain) {
   if (HAK_UNLIKELY(slab.owner() != heap.who.id)) {
-    // Foreign blocks, or the slab was released since they were freed: as good as freed by a stranger.
+    // Released since the blocks were freed: as good as freed by a stranger.
     Block* block = chain.first;
     for (uint32_t i = 0; i < chain.count; ++i) {
       Block* next = NextOf(block);
@@ -388,42 +388,27 @@ bool AreListsSound(Heap& heap) {
   return sound;
 }
 
-namespace {
-
-void GiveBackAtEnd(Heap& heap, Block* first) {
-  OpenRing(first);
-  // At the end of a thread what its stack has touched stays resident (glibc keeps stacks): a small frame.
-  GiveBackAtOnce<16>(heap, first);
-}
-
-void GiveBackAllocLists(Heap& heap, unsigned c) {
-  for (unsigned list = c; list != 0 && ClassOfList(list) == c; --list) {
-    Block* const first = heap.alloc(list);
-    if (first == nullptr) continue;
-    heap.alloc(list) = nullptr;
-    GiveBackAtEnd(heap, first);
-  }
-}
-
-}  // namespace
-
-void GiveBackForeign(Heap& heap) {
-  heap.rest->foreign.ForEach([&](unsigned c) { GiveBackAllocLists(heap, c); });
-  heap.rest->foreign.SetAll(false);
-}
-
 void GiveBackLists(Heap& heap) {
+  const auto give_back = [&heap](Block* first) {
+    OpenRing(first);
+    // At the end of a thread what its stack has touched stays resident (glibc keeps stacks): a small frame.
+    GiveBackAtOnce<16>(heap, first);
+  };
   heap.used.ForEach([&](unsigned c) {
     if (c > kMaxListedClass) return;
-    GiveBackAllocLists(heap, c);
+    for (unsigned list = c; list != 0 && ClassOfList(list) == c; --list) {
+      if (Block* first = heap.alloc(list); first != nullptr) {
+        heap.alloc(list) = nullptr;
+        give_back(first);
+      }
+    }
     FreeList& list = heap.free(c);
     if (Block* first = list.head; first != nullptr) {
       ResetFreed(heap, list, c);
-      GiveBackAtEnd(heap, first);
+      give_back(first);
     }
-    while (Block* batch = TakeBatch(heap, c)) GiveBackAtEnd(heap, batch);
+    while (Block* batch = TakeBatch(heap, c)) give_back(batch);
   });
-  heap.rest->foreign.SetAll(false);
 }
 
 }  // namespace hakmem::tiny

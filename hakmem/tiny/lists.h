@@ -79,9 +79,6 @@ void PushFreed(Heap& heap, OwnedSlab& owned, Block* block);
 // The same for a slab that the heap owns, settled.
 void GiveBackTo(Heap& heap, Slab& slab, Block* block);
 
-// Gives back the alloc lists that may hold blocks of slabs of others; those go to the outbox.
-void GiveBackForeign(Heap& heap);
-
 // Gives back all lists and batches.
 void GiveBackLists(Heap& heap);
 

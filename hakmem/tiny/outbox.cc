@@ -77,45 +77,17 @@ Chain WithoutRing(const Chain& chain) {
   return HAK_LIKELY(block == chain.last && count == chain.count) ? chain : OpenRing(chain);
 }
 
-// Puts the number of an entry, or 0, where the entries of its class are linked through it.
-void Relink(HeapRest& rest, const OutboxEntry& entry, uint8_t from_before, uint8_t from_behind) {
-  if (entry.size_class > kMaxListedClass) return;
-  (entry.prev != 0 ? rest.outbox[entry.prev].next : rest.outbox_of[entry.size_class]) = from_before;
-  if (entry.next != 0) rest.outbox[entry.next].prev = from_behind;
-}
-
-// A new entry, the first one of its class, without blocks. There is room.
-uint8_t MakeEntry(HeapRest& rest, Slab& slab, uintptr_t piece, bool unowned) {
-  const auto number = static_cast<uint8_t>(++rest.outbox_used);
-  OutboxEntry& entry = rest.outbox[number];
-  entry = {.slab = &slab, .chain = {}, .piece = piece, .row = &slab.geometry(), .most = MostOf(slab)};
-  entry.size_class = static_cast<uint8_t>(slab.size_class());
-  entry.unowned = unowned;
-  if (unowned) ++rest.outbox_unowned;
-  if (entry.size_class <= kMaxListedClass) entry.next = rest.outbox_of[entry.size_class];
-  Relink(rest, entry, number, number);
-  return number;
-}
-
-// Takes an entry out of the outbox.
-OutboxEntry TakeEntry(HeapRest& rest, unsigned number) {
+HAK_NOINLINE void PushEntry(Heap& heap, unsigned number) {
+  HeapRest& rest = *heap.rest;
   const OutboxEntry entry = rest.outbox[number];
   OutboxIndexFor(rest, entry.piece) = 0;
-  Relink(rest, entry, entry.next, entry.prev);
   // The last one closes the gap.
   if (const unsigned last = rest.outbox_used--; number != last) {
     rest.outbox[number] = rest.outbox[last];
-    const auto moved = static_cast<uint8_t>(number);
-    OutboxIndexFor(rest, rest.outbox[number].piece) = moved;
-    Relink(rest, rest.outbox[number], moved, moved);
+    OutboxIndexFor(rest, rest.outbox[number].piece) = static_cast<uint8_t>(number);
   }
   if (entry.unowned) --rest.outbox_unowned;
   rest.outbox_bytes -= entry.chain.count * entry.row->block_size;
-  return entry;
-}
-
-HAK_NOINLINE void PushEntry(Heap& heap, unsigned number) {
-  const OutboxEntry entry = TakeEntry(*heap.rest, number);
   heap.counters.remote_pushes.Add(1);
   HeapId notify = kNoHeap;
   if (auto owned = OwnedSlab::PushRemote(*entry.slab, WithoutRing(entry.chain), heap.who, &notify)) {
@@ -168,7 +140,9 @@ void AddToOutbox(Heap& heap, Slab& slab, Block* block) {
     if (rest.outbox_used == HeapRest::kOutboxEntries) PushNext(heap);
     const bool unowned = slab.owner() == kNoHeap;  // a look
     if (unowned && rest.outbox_unowned == kMostUnowned) PushNextUnowned(heap);
-    number = MakeEntry(rest, slab, piece, unowned);
+    if (unowned) ++rest.outbox_unowned;
+    rest.outbox[++rest.outbox_used] = {&slab, {}, piece, &slab.geometry(), MostOf(slab), unowned};
+    number = static_cast<uint8_t>(rest.outbox_used);
   }
   OutboxEntry& entry = rest.outbox[number];
   if (HAK_UNLIKELY(entry.chain.first == block)) {
@@ -179,12 +153,6 @@ void AddToOutbox(Heap& heap, Slab& slab, Block* block) {
   if (entry.chain.count == 0) entry.chain.last = block;
   AddToEntry(rest, entry, block);
   if (IsSurplus(rest, entry)) SendSurplus(heap, entry);
-}
-
-Chain TakeFromOutbox(Heap& heap, unsigned size_class) {
-  const unsigned number = heap.rest->outbox_of[size_class];
-  if (number == 0) return {};
-  return WithoutRing(TakeEntry(*heap.rest, number).chain);
 }
 
 HAK_NOINLINE void SendSurplus(Heap& heap, OutboxEntry& entry) {

@@ -76,9 +76,6 @@ void SendSurplus(Heap& heap, OutboxEntry& entry);
 // Whether blocks of the slab wait.
 [[nodiscard]] bool WaitsInOutbox(const Heap& heap, const Slab& slab);
 
-// Takes out what waits of a class with lists: the blocks of the slab whose entry was made last. None when none wait.
-[[nodiscard]] Chain TakeFromOutbox(Heap& heap, unsigned size_class);
-
 // Pushes a chain of a slab on behalf of a thread that could not get a heap: nothing is claimed, but a slab that nobody
 // owns is made known to those who look for blocks.
 void PushWithoutHeap(Slab& slab, const Chain& chain);

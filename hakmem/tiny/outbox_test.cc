@@ -3,7 +3,6 @@
 #include "hakmem/tiny/outbox.h"
 
 #include <algorithm>
-#include <random>
 #include <set>
 #include <utility>
 #include <vector>
@@ -47,20 +46,6 @@ class OutboxTest : public HeapTest {
       EXPECT_TRUE(named.insert(number).second) << "an entry twice";
     }
     EXPECT_EQ(named.size(), rest.outbox_used);
-    std::set<unsigned> linked;
-    for (unsigned c = 0; c < kListedClasses; ++c) {
-      unsigned before = 0;
-      for (unsigned at = rest.outbox_of[c]; at != 0; at = rest.outbox[at].next) {
-        ASSERT_TRUE(linked.insert(at).second) << "an entry twice";
-        EXPECT_EQ(rest.outbox[at].size_class, c);
-        EXPECT_EQ(rest.outbox[at].prev, before);
-        before = at;
-      }
-    }
-    for (uint32_t i = 1; i <= rest.outbox_used; ++i) {
-      EXPECT_EQ(rest.outbox[i].size_class, rest.outbox[i].slab->size_class());
-      EXPECT_EQ(linked.count(i), rest.outbox[i].size_class <= kMaxListedClass ? 1u : 0u) << i;
-    }
   }
   static bool Holds(const Heap& heap, const FullSlab& full) { return WaitsInOutbox(heap, *full.slab); }
   // The place in the index.
@@ -365,44 +350,6 @@ TEST_F(OutboxTest, RefillAndTheEndOfAThreadSendWhatWaits) {
   me.End();
   EXPECT_EQ(full.slab->PeekRemote().count, 2u);
   owner.Free(full.out);
-}
-
-// Entries come and go at random, of classes with and without lists.
-TEST_F(OutboxTest, TheEntriesOfAClassStayLinked) {
-  TestHeap owner;
-  TestHeap me;
-  const unsigned classes[] = {ClassOfSize(64), ClassOfSize(512), ClassOfSize(2048), ClassOfSize(60000)};
-  std::vector<FullSlab> slabs;
-  for (int i = 0; i < 300; ++i) slabs.push_back(MakeFull(owner, classes[i % 4]));
-  std::vector<Block*> taken;
-  uint64_t taken_out = 0;
-  std::minstd_rand random(1);
-  for (int step = 0; step < 3000; ++step) {
-    const unsigned c = classes[random() % 4];
-    switch (random() % 8) {
-      case 0: FlushSomeOfOutbox(*me); break;
-      case 1:
-      case 2: {
-        if (c > kMaxListedClass) break;
-        const uint8_t number = me->rest->outbox_of[c];
-        const Chain waiting = me->rest->outbox[number].chain;
-        const Chain chain = TakeFromOutbox(*me, c);
-        ASSERT_EQ(chain.first, number != 0 ? waiting.first : nullptr);
-        EXPECT_EQ(chain.count, number != 0 ? waiting.count : 0);
-        EXPECT_EQ(Length(chain.first), chain.count);
-        if (chain.count != 0) ++taken_out;
-        for (Block* block = chain.first; block != nullptr; block = NextOf(block)) taken.push_back(block);
-        break;
-      }
-      default:
-        if (FullSlab& full = slabs[random() % slabs.size()]; !full.out.empty()) me.Free(full.TakeOut());
-    }
-    CheckAccount(*me);
-    if (HasFatalFailure()) return;
-  }
-  EXPECT_GT(taken_out, 100u);
-  me.Free(taken);
-  for (const FullSlab& full : slabs) me.Free(full.out);
 }
 
 // Freed by a thread that could not get a heap, into a slab that nobody owns: whoever needs blocks finds them.

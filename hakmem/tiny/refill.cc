@@ -21,36 +21,6 @@ namespace {
 // Balance looks at the clock; once in so many refills is enough.
 constexpr uint32_t kRefillsPerBalance = 64;
 
-constexpr size_t kCacheLine = 64;
-constexpr uint32_t BlocksOfWholeLines(size_t block_size) {
-  return block_size % kCacheLine == 0 ? 1 : block_size % (kCacheLine / 2) == 0 ? 2 : 4;
-}
-static_assert(kMinBlock * 4 == kCacheLine);
-
-// What a thread frees into slabs of others waits to be sent home. The thread may as well use it itself: it was touched
-// just now, and its owner, who perhaps does not run, would only later come by it. Only blocks of whole cache lines:
-// beside them lie blocks that other threads use. And not more than slabs have brought it lately: each free of a foreign
-// block goes the slow way, and so what a thread holds of them dwindles, unless others hand it more.
-constexpr uint32_t kMostCredit = 64;
-Block* TakeForeign(Heap& heap, unsigned c) {
-  uint8_t& credit = heap.rest->foreign_credit[c];
-  if (credit == 0) return nullptr;
-  const Chain chain = TakeFromOutbox(heap, c);
-  if (chain.count == 0) return nullptr;
-  credit = static_cast<uint8_t>(credit > chain.count ? credit - chain.count : 0);
-  heap.counters.takeovers.Add(1);
-  heap.used.Add(c);
-  heap.rest->foreign.Add(c);
-  heap.alloc(c) = NextOf(chain.first);
-  return chain.first;
-}
-
-void EarnCredit(Heap& heap, unsigned c, uint32_t blocks) {
-  if (BlocksOfWholeLines(kSizeClasses[c].block_size) != 1) return;
-  const uint32_t credit = heap.rest->foreign_credit[c] + blocks;
-  heap.rest->foreign_credit[c] = static_cast<uint8_t>(credit < kMostCredit ? credit : kMostCredit);
-}
-
 // Blocks that were never handed out, for the list of a class. Many heaps have few blocks of a class, and each that is
 // prepared in vain has to go home when the thread ends: a few at first, then as many as before, up to a page; two pages
 // where the class has grown and several blocks share a page.
@@ -98,7 +68,6 @@ Block* TakeBlocks(Heap& heap, OwnedSlab& owned, unsigned size_class, bool* clean
   if (freed) GrowExtra(heap, chain.count * kSizeClasses[size_class].block_size);
   heap.counters.refills.Add(1);
   heap.counters.blocks.Add(chain.count);
-  EarnCredit(heap, size_class, chain.count);
   heap.alloc(size_class) = NextOf(chain.first);
   if (!freed) ShareOut(heap, chain, size_class);
   return chain.first;
@@ -118,6 +87,12 @@ bool IsForAnybody(const OwnedSlab& owned) {
 // page. So the first three times blocks come out of a slab that stays nobody's: the next thread finds it in the
 // mailbox. Blocks of two threads would then lie side by side, and what a thread allocates at its start it often writes
 // for as long as it lives: a visit takes as many blocks as fill whole cache lines, of memory that was never handed out.
+constexpr size_t kCacheLine = 64;
+constexpr uint32_t BlocksOfWholeLines(size_t block_size) {
+  return block_size % kCacheLine == 0 ? 1 : block_size % (kCacheLine / 2) == 0 ? 2 : 4;
+}
+static_assert(kMinBlock * 4 == kCacheLine);
+
 // Whether the heap takes what it needs out of a slab that it has just claimed, and gives the slab up again.
 bool IsVisit(const Heap& heap, const OwnedSlab& owned) {
   const unsigned c = owned.slab().size_class();
@@ -296,7 +271,6 @@ Block* Refill(Heap& heap, unsigned c, bool* clean) {
       heap.alloc(c) = NextOf(batch);
       return batch;
     }
-    if (Block* first = TakeForeign(heap, c); first != nullptr) return first;
   }
   FlushSomeOfOutbox(heap);
   if (++heap.refills_since_balance >= kRefillsPerBalance) {

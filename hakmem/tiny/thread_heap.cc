@@ -115,8 +115,6 @@ bool StayWarm(Heap& heap) {
   // As with all memory that lies idle.
   if (g_options.memory_limit != 0 || g_options.purge_delay_ms == 0) return false;
   if (g_options.idle_keep < kMostWarmSlots * kSlabSize) return false;
-  // What belongs to others is not kept from them.
-  GiveBackForeign(heap);
   FlushOutbox(heap);
   ReadInbox(heap);
   const size_t slots = CountSlots(heap, kMostWarmSlots);
