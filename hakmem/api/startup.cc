@@ -99,7 +99,7 @@ __attribute__((constructor(101))) void AtLoad() { Ensure(); }
 __attribute__((destructor(101))) void AtExit() {
   if constexpr (kGuardBuild) guard::CheckWaiting();
   if (g_options.stats != 0) PrintStatistics(ReportFd(), g_options.stats == 2);
-  if (g_options.ring != 0) ring::DumpToFile();
+  if (g_options.ring != 0 && !ring::DumpToFile()) ReportLine("hakmem: HAKMEM_RING_FILE: the file cannot be written");
   trace::NoteExit();
 }
 

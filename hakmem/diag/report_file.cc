@@ -19,7 +19,14 @@ int ReportFd() {
   int now = fd.load(std::memory_order_relaxed);  // a lone number; the kernel orders the file
   if (now >= 0) return now;
   int opened = os::OpenForReport(g_options.report);
-  if (opened < 0) return kStandardError;
+  if (opened < 0) {
+    static std::atomic<bool> told{false};
+    constexpr char kLine[] = "hakmem: HAKMEM_REPORT: the file cannot be opened, messages come here\n";
+    if (!told.exchange(true, std::memory_order_relaxed)) {  // a lone flag
+      os::Write(kStandardError, kLine, sizeof(kLine) - 1);
+    }
+    return kStandardError;
+  }
   if (!fd.compare_exchange_strong(now, opened, std::memory_order_relaxed)) {  // as above
     os::Close(opened);
     return now;

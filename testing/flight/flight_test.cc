@@ -60,6 +60,17 @@ int Find(const std::vector<std::string>& lines, const std::string& event, const 
   return -1;
 }
 
+TEST_F(FlightTest, FilesThatCannotBeWrittenAreTold) {
+  const Outcome outcome = RunChild({*g_load, dump_}, {{"HAKMEM_RING", "4000"},
+                                                      {"HAKMEM_RING_FILE", dump_ + ".none/ring"},
+                                                      {"HAKMEM_STATS", "1"},
+                                                      {"HAKMEM_REPORT", dump_ + ".none/report"}});
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_TRUE(absl::StrContains(outcome.err, "HAKMEM_RING_FILE: ")) << outcome.err;
+  EXPECT_TRUE(absl::StrContains(outcome.err, "HAKMEM_REPORT: ")) << outcome.err;
+  EXPECT_TRUE(absl::StrContains(outcome.err, "statistics of process")) << "they come all the same";
+}
+
 TEST_F(FlightTest, ShowsTheLifeOfABlockFromTopToBottom) {
   const std::vector<std::string> lines = Lines({absl::StrCat("--pointer=", words_[0])});
   const int set_up = Find(lines, "set-up", words_[1]);
