@@ -196,6 +196,35 @@ TEST_F(DoubleFreeTest, ListsInOrderAreLeftAlone) {
   me.Free(full.out);
 }
 
+// Freed here, and by somebody else with all others of its slab.
+TEST_F(DoubleFreeTest, WhenTheSlabHasComeToItsEnd) {
+  TestHeap me;
+  FullSlab full = MakeFull(me, kClass);
+  FullSlab other = MakeFull(me, kClass);
+  Block* const twice = full.out.back();
+  Block* const behind = other.TakeOut();
+  me.Free(behind);
+  me.Free(twice);
+  Chain chain;
+  for (Block* block : full.out) {
+    if (block != twice) chain.PushFront(block);
+  }
+  Block* const link = NextOf(twice);
+  Chain again;
+  again.PushFront(twice);
+  PushWithoutHeap(*full.slab, chain);
+  PushWithoutHeap(*full.slab, again);
+  ReadInbox(*me);
+  ASSERT_EQ(address_map::SlabOf(twice), nullptr);
+  SetNext(twice, link);
+  const std::string reports = Reports([&] { GiveBackLists(*me); });
+  EXPECT_NE(reports.find(Of(twice)), std::string::npos) << reports;
+  EXPECT_NE(reports.find("not in use any more"), std::string::npos) << reports;
+  // What stood behind it is lost to the list.
+  me.Free(behind);
+  me.Free(other.out);
+}
+
 TEST_F(DoubleFreeTest, InARowByAnotherThreadsHeap) {
   TestHeap owner;
   TestHeap me;

@@ -290,7 +290,12 @@ void GiveBackAtOnce(Heap& heap, Block* first) {
     if (!in_use || pieces[at] != piece) {
       if (in_use) give_back(run);
       Slab* slab = address_map::SlabOf(first);
-      HAK_CHECK(slab != nullptr);  // blocks in lists are ours
+      if (HAK_UNLIKELY(slab == nullptr)) {
+        // Somebody else has freed it as well, and the slab came to its end. What its link leads to is anybody's guess.
+        ReportFault(Fault::kDoubleFree, "free", first, "its slab is not in use any more");
+        used &= ~(uint64_t{1} << at);
+        break;
+      }
       pieces[at] = piece;
       used |= uint64_t{1} << at;
       run = {slab->base(), &slab->geometry(), slab, nullptr, nullptr, 0};
