@@ -66,10 +66,11 @@ class IdleBudget {
     AddRefault(instead);
   }
 
-  // In a forked child: what there is, when threads that are gone were not done with the account.
-  void Recount(size_t idle, size_t set_aside) {
-    idle_.store(static_cast<int64_t>(idle), std::memory_order_relaxed);  // one thread
-    set_aside_.store(set_aside, std::memory_order_relaxed);              // as above
+  // In a forked child: what there is, when threads that are gone were not done with the account. Of what was set aside
+  // there may be less, as AddFresh has perhaps taken some.
+  void Recount(size_t idle, size_t most_set_aside) {
+    idle_.store(static_cast<int64_t>(idle), std::memory_order_relaxed);                             // one thread
+    if (set_aside() > most_set_aside) set_aside_.store(most_set_aside, std::memory_order_relaxed);  // as above
   }
 
   size_t idle() const {
