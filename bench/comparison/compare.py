@@ -29,17 +29,19 @@ def parse(arguments):
     parser.add_argument("--loads", default="all", help="comma-separated names, 'larson*' for all that begin so; all")
     parser.add_argument("--list", action="store_true", help="print the loads and end")
     parser.add_argument("--quick", action="store_true", help="shorter loads and fewer runs: for a first impression")
-    parser.add_argument("--runs", type=int, default=0, help="runs of each load on each allocator (default: 5, quick: 2)")
-    parser.add_argument("--budget_minutes", type=float, default=0,
+    parser.add_argument("--runs", type=int, default=None, help="runs of each load on each allocator (default: 5, quick: 2)")
+    parser.add_argument("--budget_minutes", type=float, default=None,
                         help="start no load that would not end within this time, by what it took in the round before; rounds "
                         "go over all loads, so each load gets about as many runs (default: no limit)")
-    parser.add_argument("--timeout", type=int, default=0, help="seconds after which a run counts as failed (default: 300, quick: 60)")
+    parser.add_argument("--timeout", type=int, default=None, help="seconds after which a run counts as failed (default: 300, quick: 60)")
     parser.add_argument("--output", default="", help="folder for the results (default: compare-DATE-TIME here)")
     parser.add_argument("--no_install", action="store_true", help="install nothing: leave out what is missing")
     parser.add_argument("further", nargs="*", metavar="NAME=/path/to/lib.so", help="further peers")
     options = parser.parse_args(arguments)
-    if options.runs < 0 or options.timeout < 0 or not options.budget_minutes >= 0:
-        parser.error("--runs, --timeout and --budget_minutes have to be positive")
+    for name in ("runs", "timeout", "budget_minutes"):
+        given = getattr(options, name)
+        if given is not None and not given > 0:
+            parser.error("--%s has to be above 0" % name)
     try:
         options.chosen_loads = loads_table.choose(options.loads.split(","))
         options.chosen_peers = [] if options.list else peers.choose(
@@ -218,7 +220,7 @@ def compare(options, allocators, version, scratch, output):
 
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     try:
-        rounds(options.chosen_loads, allocators, runs, options.budget_minutes, runner, results, write)
+        rounds(options.chosen_loads, allocators, runs, options.budget_minutes or 0, runner, results, write)
     except KeyboardInterrupt:
         print("\nstopped; what was measured is kept", file=sys.stderr)
     write()

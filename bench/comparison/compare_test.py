@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 import unittest
+import unittest.mock
 import xml.etree.ElementTree
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -239,6 +240,31 @@ class ChoiceTest(unittest.TestCase):
         self.assertEqual([each.name for each in chosen], ["glibc", "mine"])
         self.assertEqual(chosen[0].proof, "libc.so")
         self.assertEqual(peers.Allocator("hakmem", "/x/libhakmem.so").proof, "hakmem")
+
+
+class OptionsTest(unittest.TestCase):
+
+    def test_numbers_that_mean_nothing_are_refused(self):
+        for word in ("--runs=0", "--runs=-1", "--timeout=0", "--budget_minutes=0", "--budget_minutes=nan"):
+            with self.assertRaises(SystemExit) as ended, contextlib.redirect_stderr(io.StringIO()) as said:
+                compare.parse(["--bench=here", "--list", word])
+            self.assertEqual(ended.exception.code, 2, word)
+            self.assertIn("has to be above 0", said.getvalue())
+
+
+class RunGroupTest(unittest.TestCase):
+
+    def test_an_interruption_gets_through_when_the_command_has_just_ended(self):
+        class Ended(subprocess.Popen):
+
+            def communicate(self, *arguments, **options):
+                if self.returncode is None:
+                    self.wait()
+                    raise KeyboardInterrupt
+                return super().communicate(*arguments, **options)
+
+        with unittest.mock.patch("subprocess.Popen", Ended), self.assertRaises(KeyboardInterrupt):
+            programs.run_group(["true"], 10)
 
 
 class ScalingTest(unittest.TestCase):

@@ -1,5 +1,6 @@
 """Real programs as loads: what each needs, prepares and runs. The same work on every allocator, in a scratch directory."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -120,6 +121,12 @@ def _quietly(command, **kwargs):
         raise RuntimeError("'%s' failed: %s" % (" ".join(command), done.stdout[-2000:].decode(errors="replace")))
 
 
+def _end_group(process):
+    """Ends a process and all that it has started; nothing to do when they have ended already."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 def run_group(command, seconds, **kwargs):
     """Runs a command in a process group of its own; (status, output, errors). Past its time the whole group is ended: what a
     shell has started would go on otherwise, and disturb every run after it."""
@@ -128,7 +135,7 @@ def run_group(command, seconds, **kwargs):
     try:
         output, errors = process.communicate(timeout=seconds)
     except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
+        _end_group(process)
         process.communicate()
         raise
     return process.returncode, output, errors
@@ -292,7 +299,7 @@ def run_redis(measured, allocator, report, folder, repeat, prefix):
                        check=False, timeout=60)
         output, _ = server.communicate(timeout=60)
     except BaseException as error:
-        os.killpg(server.pid, signal.SIGKILL)
+        _end_group(server)
         output, _ = server.communicate()
         if not isinstance(error, (RuntimeError, subprocess.SubprocessError)):
             raise

@@ -1,5 +1,6 @@
 #include "hakmem/api/background.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 
@@ -14,6 +15,8 @@ namespace {
 
 constinit std::atomic<bool> started{false};
 constinit std::atomic<uint32_t> never{0};
+constinit std::atomic<uint64_t> try_again_ms{0};
+constexpr uint64_t kTryAgainMs = 1000;
 
 void* Run(void*) {
   for (;;) {
@@ -28,7 +31,10 @@ void* Run(void*) {
 
 void StartIfWanted() {
   if (g_options.background == 0 || started.load(std::memory_order_relaxed)) return;  // a look: the exchange decides
+  // Where no thread could be made, once in a while: each try is several system calls.
+  if (os::NowMs() < try_again_ms.load(std::memory_order_relaxed)) return;  // a guess
   if (started.exchange(true, std::memory_order_relaxed)) return;  // the flag alone decides who starts; orders nothing
+  const int saved = errno;
   // Signals are the program's: the helper takes none. It touches little stack.
   sigset_t all;
   sigset_t before;
@@ -40,14 +46,17 @@ void StartIfWanted() {
   pthread_attr_setstacksize(&attributes, 128 << 10);
   pthread_t thread;
   if (pthread_create(&thread, &attributes, Run, nullptr) != 0) {
-    started.store(false, std::memory_order_relaxed);  // as above
+    try_again_ms.store(os::NowMs() + kTryAgainMs, std::memory_order_relaxed);  // as above
+    started.store(false, std::memory_order_relaxed);                           // as above
   }
   pthread_attr_destroy(&attributes);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  errno = saved;
 }
 
 void ForgetInChild() {
-  started.store(false, std::memory_order_relaxed);  // a new child has one thread
+  started.store(false, std::memory_order_relaxed);   // a new child has one thread
+  try_again_ms.store(0, std::memory_order_relaxed);  // as above
 }
 
 }  // namespace hakmem::background

@@ -238,6 +238,8 @@ void* Resize(void* p, size_t size, const void* caller, bool* copied) {
   if (region->kind.load(std::memory_order_relaxed) == Region::Kind::kHuge) {  // the caller's own block
     if (size > kMaxClassed || (huge::HasRoom(region) && size >= kLeastWithRoom / 2 && size >= have / 2)) {
       if (void* moved = huge::Resize(p, region, guard::Padded(size)); moved != nullptr) return Resized(moved, size);
+      // Freed meanwhile, which was reported.
+      if (region->kind.load(std::memory_order_relaxed) != Region::Kind::kHuge) return NoMemory();  // a look
       if (size <= have) return Resized(p, size);
     }
   } else if (size <= have && size >= have / 2) {

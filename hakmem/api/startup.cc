@@ -83,7 +83,7 @@ void AfterForkInChild() HAK_NO_THREAD_SAFETY_ANALYSIS {
   for (int i = kLockCount; i-- > 0;) LockAt(i).ReleaseInChild();
   Heap* heap = DrivenHeap();
   if (heap == NotStartedHeap() || heap == FinishedHeap()) heap = nullptr;
-  pool::RepairAfterFork(huge::KeptBytes());
+  pool::RepairAfterFork(huge::KeptBytes(), heap != nullptr && heap->busy);
   heap_pool::AbandonOthersInChild(heap, tiny::RepairAfterFork);
   background::ForgetInChild();
   if (heap != nullptr) heap->thread.store(static_cast<uint32_t>(os::ThreadId()), std::memory_order_relaxed);  // reports

@@ -29,6 +29,7 @@ constinit std::atomic<uint64_t> mapped{0};
 constinit std::atomic<uint64_t> mapped_peak{0};
 constinit std::atomic<uint64_t> metadata_bytes{0};
 constinit std::atomic<uint64_t> purged_bytes{0};
+constinit std::atomic<uint64_t> purges_refused{0};
 
 constinit Lock metadata_lock{LockRank::kMetadata};
 constinit char* metadata_at HAK_GUARDED_BY(metadata_lock) = nullptr;
@@ -227,11 +228,16 @@ bool Unmap(void* address, size_t size) {
 
 bool Purge(void* address, size_t size) {
   AssertNoLockHeld();
-  if (os::Purge(address, size) != 0) return false;
+  if (os::Purge(address, size) != 0) {
+    purges_refused.fetch_add(1, std::memory_order_relaxed);  // an amount
+    return false;
+  }
   ring::Note(ring::Event::kPurge, address, size);
   purged_bytes.fetch_add(size, std::memory_order_relaxed);  // an amount
   return true;
 }
+
+uint64_t PurgesRefused() { return purges_refused.load(std::memory_order_relaxed); }  // an amount
 
 void AdviseHuge(void* address, size_t size, bool huge) {
   AssertNoLockHeld();

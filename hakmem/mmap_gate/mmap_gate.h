@@ -36,6 +36,8 @@ bool Unmap(void* address, size_t size);
 
 // Takes the pages out of the resident set; they read as zero afterwards. False when the system refuses.
 bool Purge(void* address, size_t size);
+// How often the system has refused that.
+uint64_t PurgesRefused();
 
 // Asks the system for huge pages in a range, or for small ones. A hint: nothing depends on the answer.
 void AdviseHuge(void* address, size_t size, bool huge);

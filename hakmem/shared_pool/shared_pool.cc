@@ -42,6 +42,8 @@ constexpr int kTorn = 8;
 // instead, while there are no more than these and two for each that the slots in use would fill: their metadata, and
 // looking through them, is not worth more.
 constexpr uint64_t kSetAside = 128;
+// Memory that the system would not take is offered again after so many milliseconds.
+constexpr uint64_t kOfferedAgainMs = 1000;
 // How many superslabs stage 2 looks at before it asks for another one.
 constexpr int kMaxLooked = 256;
 
@@ -534,10 +536,11 @@ void Release(Cache& cache, Slab& slab) {
 size_t GiveBackIdle(size_t bytes) { return Purge(bytes, 1, bytes); }
 
 void Balance() {
-  // What an early purge left as too scattered is not looked through again before a good deal has come to it; what a
-  // late one could not give back (locked memory), not before anything has. Guesses: they order nothing.
+  // What an early purge left as too scattered is not looked through again before a good deal has come to it; what the
+  // system would not take (locked memory) is not offered again at once. Guesses: they order nothing.
   static constinit std::atomic<size_t> scattered{0};
   static constinit std::atomic<size_t> refused{0};
+  static constinit std::atomic<uint64_t> refused_ms{0};
   for (;;) {
     const size_t idle = g_idle.idle();
     if (idle == 0) return;
@@ -549,22 +552,29 @@ void Balance() {
     size_t left = scattered.load(std::memory_order_relaxed);                   // as above
     if (idle < left) scattered.store(left = idle, std::memory_order_relaxed);  // as above
     if (!old && idle < left + keep / 4) return;
-    if (old && idle == refused.load(std::memory_order_relaxed)) return;  // as above
+    if (idle == refused.load(std::memory_order_relaxed) &&
+        now < refused_ms.load(std::memory_order_relaxed) + kOfferedAgainMs) {  // as above
+      return;
+    }
     // Sequentially consistent, both: whoever finds us at work and leaves has made its memory idle before, and we see
     // that when we are done. What the purge does stays inside.
     if (balancing.exchange(true, std::memory_order_seq_cst)) return;
+    const uint64_t refusals = gate::PurgesRefused();
     const size_t purged = Purge(excess, old ? 1 : kWorthPurging, old ? excess : TooMuchForHugePages(idle));
     // Without what has come meanwhile: nobody has looked at that.
-    scattered.store(idle > purged ? idle - purged : 0, std::memory_order_relaxed);  // as above
-    refused.store(old && purged == 0 ? idle : 0, std::memory_order_relaxed);        // as above
-    balancing.exchange(false, std::memory_order_seq_cst);                           // see the exchange before
+    scattered.store(idle > purged ? idle - purged : 0, std::memory_order_relaxed);                          // as above
+    refused.store(purged == 0 && gate::PurgesRefused() != refusals ? idle : 0, std::memory_order_relaxed);  // as above
+    refused_ms.store(now, std::memory_order_relaxed);                                                       // as above
+    balancing.exchange(false, std::memory_order_seq_cst);  // see the exchange before
     if (purged == 0 && g_idle.idle() <= idle) return;
   }
 }
 
-void RepairAfterFork(size_t idle_elsewhere) {
+void RepairAfterFork(size_t idle_elsewhere, bool interrupted) {
   balancing.store(false, std::memory_order_relaxed);  // a new child has one thread
-  // Threads that are gone may have been about to count what they took or gave up: all is counted anew.
+  if (interrupted) return;
+  // Threads that are gone may have been about to count what they took or gave up: all is counted anew. What they had
+  // taken and not yet used is not: it is lost here.
   size_t idle = arena::GetUsage().idle + idle_elsewhere;
   size_t set_aside = 0;
   uint64_t slots = 0;
@@ -580,12 +590,7 @@ void RepairAfterFork(size_t idle_elsewhere) {
       Slab& slab = superslab->slabs[__builtin_ctz(rest)];
       if (slab.slot().Peek().state == SlotState::kEmpty) free_slots |= BitsOf(slab);
     }
-    if (active == 0 && free_slots == 0) {
-      // Idle as a whole. Where it is not in the LRU, who was about to put it there, or to use it, is gone.
-      LockHolder hold(lock);
-      if (!superslab->in_lru) PushLru(superslab, os::NowMs());
-      free_slots = ~0u;
-    }
+    if (superslab->in_lru) free_slots = ~0u;
     ++superslabs;
     slots += static_cast<uint64_t>(__builtin_popcount(active));
     idle += BytesOf(superslab->dirty.load(std::memory_order_relaxed) & free_slots & ~active);  // as above

@@ -47,8 +47,9 @@ size_t GiveBackIdle(size_t bytes);
 void Balance();
 
 // In a forked child, while it has one thread: a thread that is gone may have been in Balance, or about to count what it
-// took or gave up. `idle_elsewhere` bytes are idle that neither the page arena nor the pool has.
-void RepairAfterFork(size_t idle_elsewhere);
+// took or gave up. `idle_elsewhere` bytes are idle that neither the page arena nor the pool has. `interrupted`: the
+// fork came from a signal handler in the middle of a slow path, which goes on and does its own counting.
+void RepairAfterFork(size_t idle_elsewhere, bool interrupted);
 
 // Superslabs in use now.
 uint64_t Superslabs();

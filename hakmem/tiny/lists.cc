@@ -5,6 +5,7 @@
 
 #include "hakmem/config/options.h"
 #include "hakmem/diag/check.h"
+#include "hakmem/page_arena/idle_budget.h"
 #include "hakmem/superslab/address_map.h"
 #include "hakmem/tiny/heap_slabs.h"
 #include "hakmem/tiny/outbox.h"
@@ -166,6 +167,10 @@ Block* TakeBatch(Heap& heap, unsigned c) {
   --heap.rest->batch_count[c];
   heap.rest->batch_bytes -= BatchBytes(c);
   return batch;
+}
+
+HAK_NOINLINE void LookAtIdle() {
+  if (g_idle.idle() > g_options.idle_keep) pool::Balance();
 }
 
 Block* TakeFromLists(Heap& heap, unsigned list, unsigned size_class) {

@@ -44,6 +44,11 @@ HAK_ALWAYS_INLINE void ResetFreed(Heap& heap, FreeList& list, unsigned size_clas
   __atomic_store_n(&list.filled, start, __ATOMIC_RELAXED);  // read by others, to whom it only says: not yours
 }
 
+// A program that gets by with its lists never refills, where idle memory is looked at: it does so here, once in so many
+// takeovers of a free list.
+inline constexpr uint64_t kTakeoversPerLook = 64;
+void LookAtIdle();
+
 // What was freed of a class becomes its alloc list `list`, which is empty, but for the block that was freed last: that
 // one, or nullptr when none was freed.
 HAK_ALWAYS_INLINE Block* TakeFreed(Heap& heap, FreeList& freed, Block*& list, unsigned size_class) {
@@ -51,6 +56,7 @@ HAK_ALWAYS_INLINE Block* TakeFreed(Heap& heap, FreeList& freed, Block*& list, un
   Block* first = freed.head;
   if (HAK_UNLIKELY(first == nullptr)) return nullptr;
   heap.counters.takeovers.Add(1);
+  if (HAK_UNLIKELY(heap.counters.takeovers.value() % kTakeoversPerLook == 0)) LookAtIdle();
   ResetFreed(heap, freed, size_class);
   list = NextOf(first);
   return first;

@@ -4,7 +4,6 @@
 
 #include "hakmem/config/options.h"
 #include "hakmem/diag/check.h"
-#include "hakmem/page_arena/idle_budget.h"
 #include "hakmem/superslab/address_map.h"
 #include "hakmem/superslab/slab_event.h"
 #include "hakmem/tiny/heap_pool.h"
@@ -108,10 +107,6 @@ void TrimUnowned(Superslab& superslab, void* opaque) {
 
 }  // namespace
 
-HAK_NOINLINE void LookAtIdle() {
-  if (g_idle.idle() > g_options.idle_keep) pool::Balance();
-}
-
 void* TryAllocate(unsigned list) {
   Heap* heap = tls_heap;
   if (HAK_UNLIKELY(heap->rest == nullptr)) return nullptr;
@@ -127,7 +122,6 @@ void* TryAllocate(unsigned list) {
   const bool was_busy = heap->busy;
   SetBusy(*heap, true);
   Block* block = is_list ? TakeFromLists(*heap, list, ClassOfList(list)) : TakeFromBound(*heap, list);
-  if (HAK_UNLIKELY(heap->counters.takeovers.value() % kTakeoversPerLook == 0)) LookAtIdle();
   SetBusy(*heap, was_busy);
   return block;
 }

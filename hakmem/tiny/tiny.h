@@ -19,11 +19,6 @@ namespace hakmem::tiny {
 // has a stand-in.
 [[nodiscard]] void* TryAllocate(unsigned list);
 
-// A program that gets by with its lists never refills, where idle memory is looked at: it does so here, once in so many
-// takeovers of a free list.
-inline constexpr uint64_t kTakeoversPerLook = 64;
-void LookAtIdle();
-
 // A block of up to 1 KiB out of what was freed of its class, when the list that malloc takes from is empty: a program
 // with few blocks comes here at every third malloc. nullptr when nothing was freed, and where TryAllocate gives
 // nothing.
@@ -36,7 +31,6 @@ void LookAtIdle();
   const bool was_busy = heap->busy;
   SetBusy(*heap, true);
   Block* block = TakeFreed(*heap, heap->free_steps[size_class], heap->alloc_steps[list], size_class);
-  if (HAK_UNLIKELY(heap->counters.takeovers.value() % kTakeoversPerLook == 0)) LookAtIdle();
   SetBusy(*heap, was_busy);
   return block;
 }
