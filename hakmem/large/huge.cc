@@ -335,8 +335,8 @@ class Resizing {
  public:
   explicit Resizing(HugeBlock& block) : block_(block) {
     Region::Kind expected = Region::Kind::kHuge;
-    // As in Free.
-    ours_ = block.kind.compare_exchange_strong(expected, Region::Kind::kNone, std::memory_order_acq_rel);
+    ours_ = block.kind.compare_exchange_strong(expected, Region::Kind::kNone,
+                                               std::memory_order_acq_rel);  // as in Free
   }
   ~Resizing() {
     if (ours_) block_.kind.store(Region::Kind::kHuge, std::memory_order_release);  // whoever frees it sees it resized

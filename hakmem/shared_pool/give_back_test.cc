@@ -1,6 +1,7 @@
 // Idle memory goes back to the system: of whole superslabs, and of slots between others that are in use.
 
 #include <errno.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <vector>
@@ -152,6 +153,15 @@ TEST_F(GiveBackTest, WhatTheSystemDoesNotTakeIsNotOfferedAgainAndAgain) {
   }
   Give(cache, other);
   EXPECT_EQ(g_idle.idle(), 0u) << "tried again when more has come";
+  Give(cache, Take(cache, kClass));
+  {
+    test::FailingCalls failing(os::Call::kPurge, ENOMEM);
+    Give(cache, Take(cache, kClass));
+    EXPECT_EQ(g_idle.idle(), kSlabSize);
+  }
+  usleep(1'100'000);
+  Balance();
+  EXPECT_EQ(g_idle.idle(), 0u) << "or after a second";
   Give(cache, anchor);
 }
 

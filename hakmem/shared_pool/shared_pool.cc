@@ -552,10 +552,8 @@ void Balance() {
     size_t left = scattered.load(std::memory_order_relaxed);                   // as above
     if (idle < left) scattered.store(left = idle, std::memory_order_relaxed);  // as above
     if (!old && idle < left + keep / 4) return;
-    if (idle == refused.load(std::memory_order_relaxed) &&
-        now < refused_ms.load(std::memory_order_relaxed) + kOfferedAgainMs) {  // as above
-      return;
-    }
+    const bool was_refused = idle == refused.load(std::memory_order_relaxed);                       // as above
+    if (was_refused && now < refused_ms.load(std::memory_order_relaxed) + kOfferedAgainMs) return;  // as above
     // Sequentially consistent, both: whoever finds us at work and leaves has made its memory idle before, and we see
     // that when we are done. What the purge does stays inside.
     if (balancing.exchange(true, std::memory_order_seq_cst)) return;
@@ -582,8 +580,7 @@ void RepairAfterFork(size_t idle_elsewhere, bool interrupted) {
   for (uint32_t n = 0; n < registry.size(); ++n) {
     Superslab* superslab = registry.At(n);
     if (superslab == nullptr || address_map::RegionOf(superslab->base) != superslab) continue;
-    // Relaxed, all: one thread.
-    const uint32_t active = superslab->active.load(std::memory_order_relaxed);
+    const uint32_t active = superslab->active.load(std::memory_order_relaxed);     // one thread
     uint32_t free_slots = superslab->unused.load(std::memory_order_relaxed);       // as above
     const uint32_t said_empty = superslab->empty.load(std::memory_order_relaxed);  // as above
     for (uint32_t rest = said_empty; rest != 0; rest &= rest - 1) {

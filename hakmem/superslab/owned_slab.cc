@@ -47,8 +47,8 @@ std::optional<OwnedSlab> OwnedSlab::ClaimOthers(Slab& slab, const Claimant& who)
 
 OwnedSlab OwnedSlab::SetUp(Slab& slab, const Claimant& who, unsigned size_class, bool clean) {
   HAK_ASSERT(slab.owner() == kRetired);
-  // Relaxed: others learn of the slab by its blocks.
-  slab.size_class_.store(static_cast<uint8_t>(size_class), std::memory_order_relaxed);
+  slab.size_class_.store(static_cast<uint8_t>(size_class),
+                         std::memory_order_relaxed);  // others learn of the slab by its blocks
   slab.free_ = nullptr;
   slab.free_count_ = 0;
   slab.carved_ = 0;
