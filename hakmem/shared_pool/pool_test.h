@@ -21,7 +21,7 @@ enum StageOf { kLastReleased, kHotEmpty, kEmptyList, kUnused, kFromLru, kMapped 
 
 class PoolTest : public testing::Test {
  protected:
-  static constexpr Claimant kWho = {7, 0, 0};
+  static constexpr Claimant kWho = {1, 0, 0};
 
   static void SetUpTestSuite() {
     if (!HasWindow()) gate::OpenWindow(true);

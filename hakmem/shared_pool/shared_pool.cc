@@ -15,6 +15,9 @@ namespace {
 // A process with this many superslabs gets huge pages for slabs that will be used from end to end: the one huge page of
 // which a part is not in use yet is little beside the rest.
 constexpr uint64_t kHugeFrom = 2;
+// Where several heaps have made them, each has begun slabs of many classes and filled few: there the slots in use have
+// to fill those superslabs.
+constexpr size_t kHugeFromBytes = kHugeFrom * kSuperslabSize;
 // With so many superslabs for each heap that has made one, the slots of those for full slabs go to the heap that made
 // them. What the blocks of one thread fill comes free as a whole when it frees them: a huge page that is shared has to
 // be split, or waits, when one of its users is done. One superslab of each heap is not all used yet, a sixteenth in
@@ -99,6 +102,11 @@ Slab* FindUnused(Cache& cache, unsigned span, Wanted wanted) {
   return nullptr;
 }
 
+// Whether the process is large enough for huge pages. `makers`: the highest id of a heap that has made a superslab.
+bool IsWorthHugePages(uint64_t superslabs, HeapId makers) {
+  return superslabs >= kHugeFrom && (makers <= 1 || BytesInUse() >= kHugeFromBytes);
+}
+
 // Whether another superslab is worse than small pages: also where addresses count as memory.
 bool SuperslabsAreMany(uint64_t superslabs) {
   return g_options.memory_limit != 0 || superslabs > kSetAside + 2 * BytesInUse() / kSuperslabSize;
@@ -112,8 +120,8 @@ std::optional<OwnedSlab> Acquire(Cache& cache, const Claimant& who, unsigned siz
     return SetUpTaken(cache, *slab, who, size_class);
   }
   const uint64_t superslabs = Superslabs();
-  const bool dense = cache.dense && g_options.huge_pages == 1 && superslabs >= kHugeFrom;
   const HeapId makers = last_maker.load(std::memory_order_relaxed);  // an amount, orders nothing
+  const bool dense = cache.dense && g_options.huge_pages == 1 && IsWorthHugePages(superslabs, makers);
   const bool apart = dense && superslabs >= kApartFrom * makers;
   const bool purged = !dense || SuperslabsAreMany(superslabs);
   if (Slab* slab = FindUnused(cache, span, {dense, apart ? who.id : kNoHeap, purged}); slab != nullptr) {

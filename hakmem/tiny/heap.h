@@ -158,7 +158,7 @@ struct alignas(64) Heap {
   ClassSet grown;        // classes that have asked for a slab while they had one
   ClassSet lent;         // classes of which one list has taken blocks of another
   ClassSet ordered;      // classes of which neighbours were freed one after the other, a list full of them
-  ClassSet to_visit[2];  // how often each class is still visited (see refill.cc): ones, and twos
+  ClassSet to_visit[3];  // how often each class is still visited (see refill.cc), in binary: ones, twos, fours
   BasicInbox<Slab> inbox;
   pool::Cache pool_cache;
   HeapCounters counters;

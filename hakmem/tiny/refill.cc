@@ -84,7 +84,7 @@ bool IsForAnybody(const OwnedSlab& owned) {
 }
 
 // Visits. Of many threads most have few blocks of a class: were each to keep a slab for them, every block would cost a
-// page. So the first three times blocks come out of a slab that stays nobody's: the next thread finds it in the
+// page. So the first seven times blocks come out of a slab that stays nobody's: the next thread finds it in the
 // mailbox. Blocks of two threads would then lie side by side, and what a thread allocates at its start it often writes
 // for as long as it lives: a visit takes as many blocks as fill whole cache lines, of memory that was never handed out.
 constexpr size_t kCacheLine = 64;
@@ -93,21 +93,34 @@ constexpr uint32_t BlocksOfWholeLines(size_t block_size) {
 }
 static_assert(kMinBlock * 4 == kCacheLine);
 
+bool HasVisits(const Heap& heap, unsigned c) {
+  for (const ClassSet& digit : heap.to_visit) {
+    if (digit.Has(c)) return true;
+  }
+  return false;
+}
+
+// One visit less.
+void CountVisit(Heap& heap, unsigned c) {
+  for (ClassSet& digit : heap.to_visit) {
+    if (digit.Has(c)) {
+      digit.Remove(c);
+      return;
+    }
+    digit.Add(c);
+  }
+}
+
 // Whether the heap takes what it needs out of a slab that it has just claimed, and gives the slab up again.
 bool IsVisit(const Heap& heap, const OwnedSlab& owned) {
   const unsigned c = owned.slab().size_class();
-  return (heap.to_visit[0].Has(c) || heap.to_visit[1].Has(c)) && HasList(c) && g_options.tiny_ss_adopt != 0 &&
+  return HasVisits(heap, c) && HasList(c) && g_options.tiny_ss_adopt != 0 &&
          (owned.HasUncarved() || (owned.HasFree() && BlocksOfWholeLines(kSizeClasses[c].block_size) == 1));
 }
 
 Block* Visit(Heap& heap, OwnedSlab owned, bool* clean) {
   const unsigned c = owned.slab().size_class();
-  if (heap.to_visit[0].Has(c)) {
-    heap.to_visit[0].Remove(c);
-  } else {
-    heap.to_visit[1].Remove(c);
-    heap.to_visit[0].Add(c);
-  }
+  CountVisit(heap, c);
   const uint32_t at_once = BlocksOfWholeLines(kSizeClasses[c].block_size);
   Block* block;
   if (at_once == 1 && owned.HasFree()) {

@@ -94,11 +94,11 @@ TEST_F(VisitsTest, BlocksOfWholeLinesComeBackFirst) {
   other.Free(first);
 }
 
-TEST_F(VisitsTest, AFourthTimeTheHeapKeepsItsSlab) {
+TEST_F(VisitsTest, AnEighthTimeTheHeapKeepsItsSlab) {
   const unsigned c = ClassOfSize(100);
   Visitor me;
   std::vector<Block*> out;
-  for (int visit = 0; visit < 3; ++visit) {
+  for (int visit = 0; visit < 7; ++visit) {
     do {
       out.push_back(me.Allocate(c));
       EXPECT_EQ(OwnerOf(out.back()), kNoHeap);
