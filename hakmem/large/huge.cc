@@ -5,6 +5,7 @@
 #include "hakmem/config/options.h"
 #include "hakmem/diag/check.h"
 #include "hakmem/mmap_gate/mmap_gate.h"
+#include "hakmem/page_arena/fill_record.h"
 #include "hakmem/page_arena/idle_budget.h"
 #include "hakmem/page_arena/page_arena.h"
 #include "hakmem/platform/os.h"
@@ -126,6 +127,24 @@ constexpr size_t kLeastFilledZeroes = 4 * kSuperslabSize;
 constexpr size_t kMostFilledZeroes = 16 * kSuperslabSize;
 bool IsSparse(size_t size, bool zero) { return zero && (size < kLeastFilledZeroes || size > kMostFilledZeroes); }
 
+// How many of a new block's first `filled` pieces get huge pages: none where the program touches such blocks in parts
+// only. The last of them may stay small, as the witness of that.
+size_t TrustedPieces(const HugeBlock& block, size_t size, size_t filled) {
+  using Advice = arena::FillRecord::Advice;
+  if (filled == 0 || g_options.huge_pages != 1 || !InWindow(block.base)) return filled;
+  const Advice advice = arena::g_fill.Ask(size, filled << kSuperslabShift);
+  if (advice == Advice::kFilled || advice == Advice::kPending) return filled;
+  const size_t last = filled - 1;
+  const bool tells = !arena::IsDirty(block.base, last);
+  if (tells) {
+    const size_t from = last << kSuperslabShift;
+    const size_t bytes = size - from < kSuperslabSize ? size - from : kSuperslabSize;
+    arena::g_fill.Watch(size, block.base, block.base + from, bytes);
+  }
+  if (advice == Advice::kSparse) return 0;
+  return tells ? last : filled;
+}
+
 // Huge pages for the block's first `filled` pieces, and for no others from the piece `from` on.
 void SetHugePages(const HugeBlock& block, size_t filled, size_t from = 0) {
   arena::SetHugePages(block.base, filled, true);
@@ -223,7 +242,7 @@ void* Allocate(size_t size, size_t alignment, bool zero) {
   HugeBlock* block = Begin(size, &reused);
   if (block == nullptr) return nullptr;
   if (reused) {
-    arena::SetHugePages(block->base, FilledPieces(size), true);
+    if (!arena::g_fill.SeemsSparse(size)) arena::SetHugePages(block->base, FilledPieces(size), true);
     ExposeTo(*block, size);
     // The block is ours alone, and the program takes it from thread to thread as it does with any.
     block->size.store(size, std::memory_order_relaxed);                 // the program orders
@@ -238,7 +257,7 @@ void* Allocate(size_t size, size_t alignment, bool zero) {
     GiveSpare(block);
     return nullptr;
   }
-  SetHugePages(*block, IsSparse(size, zero) ? 0 : FilledPieces(size));
+  SetHugePages(*block, TrustedPieces(*block, size, IsSparse(size, zero) ? 0 : FilledPieces(size)));
   ExposeTo(*block, size);
   if (zero) Zero(block->base, size);
   // Relaxed: Enter publishes.

@@ -3,11 +3,13 @@
 #include <errno.h>
 
 #include <cstring>
+#include <new>
 #include <vector>
 
 #include "gtest/gtest.h"
 #include "hakmem/config/options.h"
 #include "hakmem/mmap_gate/mmap_gate.h"
+#include "hakmem/page_arena/fill_record.h"
 #include "hakmem/page_arena/idle_budget.h"
 #include "hakmem/page_arena/page_arena.h"
 #include "hakmem/platform/os.h"
@@ -28,6 +30,7 @@ class HugeTest : public testing::Test {
   }
   void SetUp() override {
     arena::UnmapIdle();  // runs then come lowest first, next to each other
+    new (&arena::g_fill) arena::FillRecord;
     before_ = GetStatistics();
   }
   void TearDown() override {
@@ -53,6 +56,41 @@ TEST_F(HugeTest, ZeroedEvenWhereThePiecesWereUsed) {
   EXPECT_TRUE(test::IsZero(p, 3 * kPiece - 100));
   EXPECT_GE(UsableSize(address_map::RegionOf(p)), 3 * kPiece - 100);
   Give(p);
+}
+
+// Blocks of which the program touches little come to lie in small pages, where that is all they cost.
+TEST_F(HugeTest, BlocksThatAreHardlyTouchedGetNoHugePages) {
+  if (g_options.huge_pages != 1) return;
+  constexpr size_t kSize = 4 * kPiece;
+  std::vector<char*> blocks;
+  for (int i = 0; i < 30; ++i) {
+    char* const p = blocks.emplace_back(Take(kSize));
+    p[0] = p[kSize - 1] = 1;
+  }
+  EXPECT_TRUE(arena::IsHuge(blocks.front())) << "nothing was known then";
+  int huge = 0;
+  for (char* p : blocks) huge += arena::IsHuge(p) ? 1 : 0;
+  EXPECT_LE(huge, 5);
+  // They are watched on.
+  for (char* p : blocks) memset(p, 1, kSize);
+  blocks.push_back(Take(kSize));
+  EXPECT_TRUE(arena::IsHuge(blocks.back()));
+  for (char* p : blocks) Give(p);
+}
+
+TEST_F(HugeTest, BlocksThatAreFilledGetHugePagesButForAWitness) {
+  if (g_options.huge_pages != 1) return;
+  constexpr size_t kSize = 4 * kPiece;
+  std::vector<char*> blocks;
+  int small = 0;
+  for (int i = 0; i < 30; ++i) {
+    char* const p = blocks.emplace_back(Take(kSize));
+    memset(p, 1, kSize);
+    for (size_t k = 0; k < 4; ++k) small += arena::IsHuge(p + k * kPiece) ? 0 : 1;
+  }
+  EXPECT_GE(small, 1);
+  EXPECT_LE(small, 3);
+  for (char* p : blocks) Give(p);
 }
 
 // However fast they are freed: the clock that the look at idle memory follows ticks every few milliseconds.

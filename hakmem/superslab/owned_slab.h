@@ -96,6 +96,8 @@ class [[nodiscard]] OwnedSlab {
   // one at least while there are any. What else has to be made with them goes on the slab's own list. `*clean` tells
   // that they read as zero but for their links.
   [[nodiscard]] Chain Carve(uint32_t most, bool* clean, unsigned pages = 1);
+  // Whether memory that was never handed out was never touched either, since the system gave it.
+  bool IsClean() const { return slab_->clean_; }
   // How many blocks were made.
   uint32_t carved() const { return slab_->carved_; }
 

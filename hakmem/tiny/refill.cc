@@ -4,6 +4,8 @@
 
 #include "hakmem/config/options.h"
 #include "hakmem/diag/check.h"
+#include "hakmem/page_arena/fill_record.h"
+#include "hakmem/platform/os.h"
 #include "hakmem/superslab/slab_event.h"
 #include "hakmem/tiny/heap_pool.h"
 #include "hakmem/tiny/heap_slabs.h"
@@ -179,15 +181,31 @@ bool HoldsFreed(const Heap& heap, Slab& slab) {
   return owned && (owned->HasFree() || owned->HasRemote());
 }
 
-// Whether the class's next slab will probably be used from end to end: blocks above those of lists are few to a slab
-// and mostly used whole, and a class that wants a third slab is growing. Of a program's only thread the second one will
-// do: where there are others as well, each has such a slab.
+// Blocks that begin in each second page at the most: where the program touches only parts of these, a huge page costs
+// it more than twice what it touches.
+bool MayBeSparse(size_t block_size) { return block_size >= 2 * os::PageSize(); }
+
+// Whether the class's next slab will probably be used from end to end: a class that wants a third slab is growing. Of a
+// program's only thread the second one will do: where there are others as well, each has such a slab. Blocks above
+// those of lists are few to a slab. Long blocks have to be such as the program fills.
 bool WillBeFull(Heap& heap, unsigned c, bool had_slab) {
-  if (c > kMaxListedClass) return true;
-  if (!had_slab) return false;
-  const bool grown = heap.grown.Has(c);
-  heap.grown.Add(c);
-  return grown || heap_pool::DrivenHeaps() == 1;
+  if (c <= kMaxListedClass) {
+    if (!had_slab) return false;
+    const bool grown = heap.grown.Has(c);
+    heap.grown.Add(c);
+    if (!grown && heap_pool::DrivenHeaps() != 1) return false;
+  }
+  const SizeClass& row = kSizeClasses[c];
+  return !MayBeSparse(row.block_size) ||
+         arena::g_fill.Ask(row.block_size, row.span * kSlabSize) == arena::FillRecord::Advice::kFilled;
+}
+
+// A slab outside of huge pages tells whether the program fills its blocks: by the first, which is used at once.
+void WatchSlab(const OwnedSlab& owned) {
+  const size_t size = owned.slab().block_size();
+  if (g_options.huge_pages != 1 || !MayBeSparse(size) || !owned.IsClean()) return;
+  const char* const start = owned.slab().base();
+  arena::g_fill.Watch(size, start, start, size & ~(os::PageSize() - 1));
 }
 
 // Whether the heap has memory of the class that was never handed out.
@@ -255,6 +273,7 @@ Block* FromSources(Heap& heap, unsigned c, bool* clean) {
   heap.pool_cache.dense = WillBeFull(heap, c, had_slab);
   std::optional<OwnedSlab> fresh = pool::Acquire(heap.pool_cache, heap.who, c);
   if (!fresh) return nullptr;
+  if (!heap.pool_cache.dense) WatchSlab(*fresh);
   return TryCandidate(heap, fresh->slab(), c, Source::kPool, clean);
 }
 

@@ -24,6 +24,10 @@ WASTE = 0.125
 # used and caches of two threads.
 PAIR_RSS = 16 * MB
 PAIR_GROWTH = 2 * MB
+# Beyond the first page of each block: what was in huge pages before anything was known of the blocks.
+SPARSE_RSS = 20 * MB
+SPARSE_SIZES = 5
+PAGE = 4096
 # A burst must really have been one: its blocks' own bytes.
 BURST_BYTES = 250 * MB
 
@@ -228,6 +232,22 @@ def measure_pair(arguments, report):
     report.row('its growth from the first second to the last', sizes[-1] - sizes[0], PAIR_GROWTH, megabytes)
 
 
+def measure_sparse(arguments, report):
+    probe = Probe(arguments, 'sparse')
+    probe.wait('start')
+    for _ in range(SPARSE_SIZES):
+        before = probe.resident()
+        probe.go_on()
+        words = probe.wait('touched')[-1].split()
+        size, blocks = int(words[1]), int(words[3])
+        report.row(f'resident memory of {blocks:,} blocks of {size:,} bytes with 64 in use, beyond a page of each',
+                   probe.resident() - before - blocks * PAGE, SPARSE_RSS, megabytes)
+        probe.go_on()
+        probe.wait('freed')
+    probe.go_on()
+    probe.end()
+
+
 def measure_waste(arguments, report):
     probe = Probe(arguments, 'waste')
     rows = [line.split() for line in probe.lines()]
@@ -249,6 +269,7 @@ ROWS = {
     'exited-burst': measure_exited_burst,
     'pool-burst': measure_pool_burst,
     'pair': measure_pair,
+    'sparse': measure_sparse,
     'waste': measure_waste,
 }
 

@@ -17,7 +17,7 @@ class FakeProbe:
         self._lines = list(lines)
 
     def wait(self, phase):
-        return ['passed 1000000']
+        return ['size 10000000 blocks 25'] if phase == 'touched' else ['passed 1000000']
 
     def go_on(self):
         pass
@@ -83,6 +83,11 @@ class RowTest(unittest.TestCase):
         self.assertTrue(holds('pair', FakeProbe([5 * budgets.MB] * 6)))
         self.assertFalse(holds('pair', FakeProbe([17 * budgets.MB] * 6)))
         self.assertFalse(holds('pair', FakeProbe([second * budgets.MB for second in range(6)])))
+
+    def test_sparse(self):
+        pages, good = 25 * budgets.PAGE, 19 * budgets.MB
+        self.assertTrue(holds('sparse', FakeProbe([0, good + pages] * 5)))
+        self.assertFalse(holds('sparse', FakeProbe([0, good + pages] * 4 + [0, 21 * budgets.MB + pages])))
 
     def test_waste(self):
         self.assertTrue(holds('waste', FakeProbe([], ['size 1024 usable 1152 stride 1152', 'size 8192 usable 8192 stride 0'])))

@@ -287,6 +287,28 @@ int Pair() {
   return 0;
 }
 
+// 256 MB in blocks of each of some sizes, the first 64 bytes of which are touched: as buffers of connections that idle.
+int Sparse() {
+  constexpr size_t kBytes = size_t{256} << 20;
+  Phase("start");
+  for (const size_t size : {size_t{16} << 10, size_t{64} << 10, size_t{256} << 10, size_t{1000000}, size_t{10} << 20}) {
+    const size_t count = kBytes / size;
+    void** const blocks = Table(count);
+    for (size_t i = 0; i < count; ++i) {
+      blocks[i] = malloc(size);
+      Check(blocks[i] != nullptr, "malloc failed");
+      memset(blocks[i], 1, 64);
+    }
+    Say("size %zu blocks %zu\n", size, count);
+    Phase("touched");
+    for (size_t i = 0; i < count; ++i) free(blocks[i]);
+    munmap(blocks, count * sizeof(void*));
+    malloc_trim(0);
+    Phase("freed");
+  }
+  return 0;
+}
+
 // The least distance between neighbours among many blocks of one size: what a block really takes.
 size_t Stride(size_t size) {
   constexpr size_t kBlocks = 512;
@@ -333,7 +355,9 @@ int main(int argc, char** argv) {
   if (strcmp(mode, "threads") == 0) return Threads(true);
   if (strcmp(mode, "bare-threads") == 0) return Threads(false);
   if (strcmp(mode, "pair") == 0) return Pair();
+  if (strcmp(mode, "sparse") == 0) return Sparse();
   if (strcmp(mode, "waste") == 0) return Waste();
-  fprintf(stderr, "usage: memory_probe idle|own-burst|exited-burst|pool-burst|threads|bare-threads|pair|waste\n");
+  fprintf(stderr,
+          "usage: memory_probe idle|own-burst|exited-burst|pool-burst|threads|bare-threads|pair|sparse|waste\n");
   return 2;
 }

@@ -1,0 +1,69 @@
+// Whether programs fill blocks of a size, or only touch parts of them: a huge page makes resident what nobody touches.
+//
+// It is watched. Memory for a block in small pages that was never touched is the witness; when the next memory for
+// blocks of about that size is wanted, the system tells how much of the witness is resident. A huge page itself cannot
+// be asked: all of it is. Where no such memory comes along a witness is wanted when a good deal has gone into huge
+// pages on trust.
+//
+// All functions are thread-safe. What they say is a hint: threads that ask at once may all get the same answer.
+#ifndef HAKMEM_PAGE_ARENA_FILL_RECORD_H_
+#define HAKMEM_PAGE_ARENA_FILL_RECORD_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace hakmem::arena {
+
+class FillRecord {
+ public:
+  enum class Advice : uint8_t {
+    kFilled,   // blocks of this size are used from end to end, as far as is known
+    kUnknown,  // a new witness is wanted
+    kPending,  // the same, but there is one, of which nothing was touched yet
+    kSparse,   // the last witness was touched in parts only; a new one is wanted
+  };
+
+  constexpr FillRecord() = default;
+
+  // What is known of blocks of `size` bytes, a page at least, before `bytes` bytes are used for them. Trust lasts for
+  // as much as four blocks, 2 MiB at least; where a witness was filled, for four times as much, then for 16 times.
+  Advice Ask(size_t size, size_t bytes);
+
+  // Whether the last witness was touched in parts only.
+  bool SeemsSparse(size_t size) const {
+    return groups_[GroupOf(size)].last.load(std::memory_order_relaxed) == Advice::kSparse;  // a hint, orders nothing
+  }
+
+  // Makes memory in small pages that was never touched the witness, unless there is one: `bytes` bytes at `at`, at most
+  // 2 MiB, of a block of `size` bytes that starts at `start`, both at page borders.
+  void Watch(size_t size, const char* start, const char* at, size_t bytes);
+
+ private:
+  static constexpr unsigned kLeastShift = 12;
+  static constexpr unsigned kGroups = 14;  // an octave each, the last one open
+  // A witness that nobody has touched when it was looked at so often makes room for another one.
+  static constexpr uint8_t kPatience = 16;
+  static constexpr uint8_t kMostFilled = 2;
+  struct Group {
+    std::atomic<const char*> start{nullptr};
+    std::atomic<const char*> at{nullptr};  // nullptr: there is no witness
+    std::atomic<size_t> bytes{0};
+    std::atomic<size_t> used{0};     // since the last verdict, on trust
+    std::atomic<uint8_t> filled{0};  // how many witnesses were, one after the other, kMostFilled at the most
+    std::atomic<uint8_t> looked{0};
+    std::atomic<Advice> last{Advice::kUnknown};
+  };
+  static unsigned GroupOf(size_t size);
+  static size_t TrustOf(const Group& group, size_t size);
+  static Advice Judge(Group& group, const char* at);
+
+  Group groups_[kGroups];
+};
+
+// Of the whole process.
+extern FillRecord g_fill;
+
+}  // namespace hakmem::arena
+
+#endif  // HAKMEM_PAGE_ARENA_FILL_RECORD_H_
