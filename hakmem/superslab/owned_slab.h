@@ -69,6 +69,7 @@ class [[nodiscard]] OwnedSlab {
     SetNext(chain.last, slab_->free_);
     slab_->free_ = chain.first;
     slab_->free_count_ += chain.count;
+    slab_->freed_ = true;
   }
 
   // Takes the own list whole. An empty chain when there is none; `last` is not known.
@@ -129,7 +130,7 @@ class [[nodiscard]] OwnedSlab {
   [[nodiscard]] bool Retire();
 
   // Gives the pages that hold no block in use back to the system; blocks that start in them become uncarved. Drains
-  // first. Bytes given back.
+  // first. Bytes given back. Nothing to do, and nothing done, when no block has come home since the last time.
   size_t PurgeFreePages();
 
  private:

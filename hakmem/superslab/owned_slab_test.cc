@@ -169,6 +169,37 @@ TEST_F(OwnedSlabTest, FreePagesGoBackAndTheirBlocksAreCarvedAgain) {
   EXPECT_EQ(owned.used(), 128u);
 }
 
+// malloc_trim passes over slabs into which nothing was freed since the last time: looking for free pages means a walk
+// over all free blocks.
+TEST_F(OwnedSlabTest, ASlabTellsWhetherBlocksCameHomeSinceItsPagesWentBack) {
+  const unsigned c = ClassOfSize(512);
+  {
+    OwnedSlab before = Own(c);
+    before.Push(ChainOf(CarveAll(before)));
+    ASSERT_TRUE(before.Retire());
+  }
+  OwnedSlab owned = Own(c);
+  Slab& slab = owned.slab();
+  EXPECT_FALSE(slab.LooksFreed()) << "a new life";
+  const std::vector<Block*> blocks = CarveAll(owned);
+  EXPECT_FALSE(slab.LooksFreed());
+  EXPECT_EQ(owned.PurgeFreePages(), 0u);
+  owned.Push(ChainOf({blocks[0], blocks[20]}));
+  EXPECT_TRUE(slab.LooksFreed());
+  EXPECT_EQ(owned.PurgeFreePages(), 0u) << "no page is free";
+  EXPECT_FALSE(slab.LooksFreed());
+  EXPECT_NE(owned.PopOne(), nullptr);
+  EXPECT_FALSE(slab.LooksFreed()) << "a block that leaves makes no page free";
+  HeapId notify;
+  EXPECT_FALSE(OwnedSlab::PushRemote(slab, ChainOf({blocks[40]}), kOther, &notify).has_value());
+  EXPECT_TRUE(slab.LooksFreed());
+  EXPECT_NE(owned.PopOne(), nullptr);
+  EXPECT_EQ(owned.Acknowledge(), 1u);
+  EXPECT_TRUE(slab.LooksFreed()) << "drained";
+  EXPECT_EQ(owned.PurgeFreePages(), 0u);
+  EXPECT_FALSE(slab.LooksFreed());
+}
+
 // Who takes one block at a time loses none of the others that come back to life with it.
 TEST_F(OwnedSlabTest, BlocksOfPagesThatWereGivenBackAreCarvedAgainOneByOne) {
   OwnedSlab owned = Own(ClassOfSize(512));

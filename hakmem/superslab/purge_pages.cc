@@ -21,7 +21,9 @@ struct PageCounts {
 }  // namespace
 
 size_t OwnedSlab::PurgeFreePages() {
+  AssertOwned("purge");
   Slab& slab = *slab_;
+  if (!slab.LooksFreed()) return 0;
   const size_t size = slab.block_size();
   const size_t pages = slab.span() * kPagesPerSlab;
   uint16_t* const purged = slab.superslab_->purged_pages + slab.index_;
@@ -140,6 +142,7 @@ size_t OwnedSlab::PurgeFreePages() {
     page = end;
   }
   slab.handed_out_ = false;
+  slab.freed_ = false;
   HAK_ASSERT(slab.free_count_ + slab.purged_blocks_ <= slab.carved_);
   return given_back;
 }

@@ -52,6 +52,9 @@ class Slab {
     return geometry().IsBlockAt(static_cast<size_t>(static_cast<const char*>(p) - base_));
   }
 
+  // Whether blocks have come home since free pages went back; a look from outside.
+  HAK_NO_TSAN bool LooksFreed() const { return freed_ || PeekRemote().count != 0; }
+
   // For reports and hints: what the owner last wrote, perhaps half of it.
   struct Look {
     const Block* free;
@@ -88,6 +91,11 @@ class Slab {
   alignas(64) Slab* prev = nullptr;
   Slab* next = nullptr;
   Place place = Place::kNowhere;
+
+ private:
+  bool freed_ = false;  // blocks have come home since free pages went back
+
+ public:
   // The heap that gave the slab up when all its blocks were out for the first time. A hint for whoever frees into it.
   std::atomic<HeapId> given_up_by{kNoHeap};
 

@@ -93,7 +93,8 @@ struct TrimContext {
 void TrimUnowned(Superslab& superslab, void* opaque) {
   TrimContext& context = *static_cast<TrimContext*>(opaque);
   for (Slab& slab : superslab.slabs) {
-    if (slab.owner() != kNoHeap || slab.slot().Peek().state != SlotState::kActive) continue;  // a look
+    if (slab.owner() != kNoHeap || !slab.LooksFreed()) continue;   // a look
+    if (slab.slot().Peek().state != SlotState::kActive) continue;  // as above
     std::optional<OwnedSlab> owned = OwnedSlab::Claim(slab, context.heap->who);
     if (!owned) continue;
     context.bytes += owned->PurgeFreePages();
