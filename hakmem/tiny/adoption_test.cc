@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "hakmem/tiny/give_back.h"
 #include "hakmem/tiny/test_heap.h"
 
 namespace hakmem::tiny {

@@ -1,8 +1,11 @@
 // Lists that are set aside: how many, how much, and taken back whole.
 
+#include <algorithm>
+#include <random>
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "hakmem/tiny/give_back.h"
 #include "hakmem/tiny/test_heap.h"
 
 namespace hakmem::tiny {
@@ -141,6 +144,41 @@ TEST_F(BatchesTest, AHeapThatOnlyFreesLosesTheRoom) {
   EXPECT_LE(me->rest->batch_extra, (size_t{4} << 20) - 50 * kListBytes / 2);
   for (int i = 0; i < 8; ++i) me.Free(Take(me, ClassOfSize(2048), 8 * size_t{ListCapacity(ClassOfSize(2048))}));
   EXPECT_LE(me->rest->batch_bytes, kAllBatchesBytes + me->rest->batch_extra + kMostListBytes);
+}
+
+// Blocks in lists would keep a slab each when a program has freed all others, in whatever order.
+TEST_F(BatchesTest, SlabsThatOnlyListsKeepComeFree) {
+  TestHeap me;
+  const unsigned c = ClassOfSize(256);
+  const size_t before = pool::GetStatistics().active_slots;
+  std::vector<Block*> blocks = Take(me, c, 200 * kSlabSize / 256);
+  ASSERT_GE(pool::GetStatistics().active_slots, before + 190);
+  std::mt19937 random(1);
+  std::shuffle(blocks.begin(), blocks.end(), random);
+  me.Free(blocks);
+  EXPECT_TRUE(me->pinned.Has(c));
+  EXPECT_EQ(me->rest->batch_count[c], 0u);
+  EXPECT_LE(pool::GetStatistics().active_slots, before + 16);
+  // Who allocates of the class again has lists as before.
+  blocks = Take(me, c, 2000);
+  EXPECT_FALSE(me->pinned.Has(c));
+  me.Free(blocks);
+  EXPECT_GE(me->rest->batch_count[c], 1u);
+}
+
+// The frees of a program that keeps half of its blocks go to lists.
+TEST_F(BatchesTest, SlabsThatTheProgramKeepsDoNotShortenLists) {
+  TestHeap me;
+  const unsigned c = ClassOfSize(256);
+  std::vector<Block*> blocks = Take(me, c, 200 * kSlabSize / 256);
+  std::mt19937 random(1);
+  std::shuffle(blocks.begin(), blocks.end(), random);
+  const std::vector<Block*> kept(blocks.begin() + static_cast<long>(blocks.size() / 2), blocks.end());
+  blocks.resize(blocks.size() / 2);
+  me.Free(blocks);
+  EXPECT_FALSE(me->pinned.Has(c));
+  EXPECT_GE(me->rest->batch_count[c], 1u);
+  me.Free(kept);
 }
 
 TEST_F(BatchesTest, WithoutCacheEachBlockGoesHomeAtOnce) {

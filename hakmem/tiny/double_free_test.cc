@@ -6,6 +6,7 @@
 #include <string>
 
 #include "gtest/gtest.h"
+#include "hakmem/tiny/give_back.h"
 #include "hakmem/tiny/test_heap.h"
 
 namespace hakmem::tiny {

@@ -158,6 +158,7 @@ struct alignas(64) Heap {
   ClassSet grown;        // classes that have asked for a slab while they had one
   ClassSet lent;         // classes of which one list has taken blocks of another
   ClassSet ordered;      // classes of which neighbours were freed one after the other, a list full of them
+  ClassSet pinned;       // classes whose slabs were kept by lists alone: these are short
   ClassSet to_visit[3];  // how often each class is still visited (see refill.cc), in binary: ones, twos, fours
   BasicInbox<Slab> inbox;
   pool::Cache pool_cache;

@@ -1,6 +1,7 @@
 // Where a heap keeps its slabs: each in the one place that fits what it has.
 
 #include "hakmem/tiny/heap_slabs.h"
+#include "hakmem/tiny/give_back.h"
 
 #include <memory>
 #include <set>

@@ -7,8 +7,7 @@
 #include "hakmem/diag/check.h"
 #include "hakmem/page_arena/idle_budget.h"
 #include "hakmem/superslab/address_map.h"
-#include "hakmem/tiny/heap_slabs.h"
-#include "hakmem/tiny/outbox.h"
+#include "hakmem/tiny/give_back.h"
 
 namespace hakmem::tiny {
 namespace {
@@ -70,33 +69,6 @@ void ShrinkExtra(Heap& heap, size_t bytes) {
   heap.rest->batch_extra -= less < heap.rest->batch_extra ? less : heap.rest->batch_extra;
 }
 
-// A block that is freed a second time, others after it, closes its list to a ring. Finds out whether there is one, at
-// the price of a comparison a block (Brent's algorithm); reports it then, and opens it, so that each block in it goes
-// home once. What was freed before the block's first time cannot be reached any more.
-void OpenRing(Block* first) {
-  Block* mark = first;
-  size_t length = 1;
-  size_t limit = 1;
-  Block* block = NextOf(first);
-  for (; block != nullptr && block != mark; block = NextOf(block), ++length) {
-    if (HAK_UNLIKELY(length == limit)) {
-      mark = block;
-      limit *= 2;
-      length = 0;
-    }
-  }
-  if (HAK_LIKELY(block == nullptr)) return;
-  // Two that are a ring's length apart meet where the ring begins: at the block that was freed twice.
-  Block* behind = first;
-  Block* ahead = first;
-  for (size_t i = 0; i < length; ++i) ahead = NextOf(ahead);
-  for (; behind != ahead; ahead = NextOf(ahead)) behind = NextOf(behind);
-  Block* last = behind;
-  for (size_t i = 1; i < length; ++i) last = NextOf(last);
-  SetNext(last, nullptr);
-  ReportFault(Fault::kDoubleFree, "free", behind, "found when its list went back to the slab");
-}
-
 // Takes a block of an alloc list for another one that shares its class, which gets a few of the next ones as well, so
 // that a program that uses both sizes in turn seldom comes here.
 constexpr size_t kLentBytes = size_t{4} << 10;
@@ -127,28 +99,6 @@ Block* Lend(Heap& heap, unsigned from, unsigned to) {
 // Of lists that are full one in so many is looked at: the walk costs a sixth of the frees that filled it.
 constexpr uintptr_t kListsPerLook = 16;
 bool IsLookedAt(const Block* first) { return (reinterpret_cast<uintptr_t>(first) / kMinBlock) % kListsPerLook == 0; }
-
-// Puts a run of blocks of one slab back.
-void GiveBackRun(Heap& heap, Slab& slab, const Chain& chain) {
-  if (HAK_UNLIKELY(slab.owner() != heap.who.id)) {
-    // Released since the blocks were freed: as good as freed by a stranger.
-    Block* block = chain.first;
-    for (uint32_t i = 0; i < chain.count; ++i) {
-      Block* next = NextOf(block);
-      AddToOutbox(heap, slab, block);
-      block = next;
-    }
-    return;
-  }
-  std::optional<OwnedSlab> owned = OwnedSlab::Claim(slab, heap.who);
-  HAK_ASSERT(owned.has_value());
-  heap.counters.flushed.Add(chain.count);
-  owned->Push(chain);
-  const unsigned c = slab.size_class();
-  if (c <= kMaxListedClass) heap.SetHot(c, &slab);
-  // Most runs come to a slab that had free blocks before and has others out: it stays where it is.
-  if (slab.place != Slab::Place::kBench || owned->IsHome()) Settle(heap, std::move(*owned));
-}
 
 }  // namespace
 
@@ -213,10 +163,33 @@ HAK_NO_ASAN bool FetchAhead(const Block* first, size_t size, size_t bytes) {
   return true;
 }
 
+// A program that frees all blocks of a class, in any order, leaves the last ones in lists: one in each of many slabs
+// keeps them all. Where nearly all slabs that a list came back to have few blocks out, the class gives back what else
+// it has in lists, and keeps a few blocks from then on, until it takes some out of a slab again or its slabs are kept
+// by others.
+constexpr uint32_t kManyRuns = 16;
+void LookWhatPins(Heap& heap, unsigned c, const Returned& returned) {
+  const bool before = heap.pinned.Has(c);
+  if ((returned.runs < kManyRuns && !before) || returned.nearly_home < returned.runs - returned.runs / 4) {
+    heap.pinned.Remove(c);
+    return;
+  }
+  if (before) return;
+  heap.pinned.Add(c);
+  while (Block* batch = TakeBatch(heap, c)) (void)GiveBack(heap, batch);
+  for (unsigned list = c; list != 0 && ClassOfList(list) == c; --list) {
+    if (Block* blocks = heap.alloc(list); blocks != nullptr) {
+      heap.alloc(list) = nullptr;
+      (void)GiveBack(heap, blocks);
+    }
+  }
+  ResetFreed(heap, heap.free(c), c);
+}
+
 void SetAside(Heap& heap, unsigned c) {
   Block* first = heap.free(c).head;
-  const bool has_room =
-      heap.rest->batch_count[c] < BatchesAllowed(c) && heap.rest->batch_bytes < BatchBytesAllowed(heap);
+  const bool has_room = heap.rest->batch_count[c] < BatchesAllowed(c) &&
+                        heap.rest->batch_bytes < BatchBytesAllowed(heap) && !heap.pinned.Has(c);
   // What may be set aside was used lately. A program that frees more than that frees old blocks.
   const size_t size = kSizeClasses[c].block_size;
   if (first != nullptr && !has_room && ListCapacity(c) > kNeighbours && FetchAhead(first, size, PartOf(c) * size)) {
@@ -235,11 +208,11 @@ void SetAside(Heap& heap, unsigned c) {
   }
   ShrinkExtra(heap, BatchBytes(c));
   if (IsLookedAt(first)) OpenRing(first);
-  GiveBack(heap, first);
+  LookWhatPins(heap, c, GiveBack(heap, first));
   if (heap.rest->batch_bytes > BatchBytesAllowed(heap)) {
     if (Block* batch = TakeBatch(heap, c); batch != nullptr) {
       if (IsLookedAt(batch)) OpenRing(batch);
-      GiveBack(heap, batch);
+      (void)GiveBack(heap, batch);
     }
   }
 }
@@ -262,106 +235,6 @@ void MakeRoom(Heap& heap, unsigned c) {
   left = static_cast<uint8_t>(left - parts);
   // Relaxed: read by others, to whom it only says that the list is not theirs.
   __atomic_store_n(&list.filled, list.filled - parts * PartOf(c), __ATOMIC_RELAXED);
-}
-
-namespace {
-
-// Puts a list of blocks back, of about `kRuns` slabs at a time.
-template <size_t kRuns>
-void GiveBackAtOnce(Heap& heap, Block* first) {
-  // Blocks of a list lie in many slabs, in the order of their frees: gathered by slab, most slabs are claimed and
-  // settled once.
-  struct Run {
-    const char* base;
-    const SizeClass* row;
-    Slab* slab;
-    // A chain, without its constructor.
-    Block* first;
-    Block* last;
-    uint32_t count;
-  };
-  uintptr_t pieces[kRuns];  // of the runs
-  Run runs[kRuns];
-  uint64_t used = 0;  // a bit for each run; what is not used is not set up
-  uintptr_t refused = 0;
-  const auto give_back = [&heap](const Run& run) {
-    if (run.count != 0) GiveBackRun(heap, *run.slab, {run.first, run.last, run.count});
-  };
-  while (first != nullptr) {
-    const uintptr_t piece = reinterpret_cast<uintptr_t>(first) >> kSlabShift;
-    const size_t at = piece % kRuns;
-    const bool in_use = ((used >> at) & 1) != 0;
-    Run& run = runs[at];
-    if (!in_use || pieces[at] != piece) {
-      if (in_use) give_back(run);
-      Slab* slab = address_map::SlabOf(first);
-      if (HAK_UNLIKELY(slab == nullptr)) {
-        // Somebody else has freed it as well, and the slab came to its end. What its link leads to is anybody's guess.
-        ReportFault(Fault::kDoubleFree, "free", first, "its slab is not in use any more");
-        used &= ~(uint64_t{1} << at);
-        break;
-      }
-      pieces[at] = piece;
-      used |= uint64_t{1} << at;
-      run = {slab->base(), &slab->geometry(), slab, nullptr, nullptr, 0};
-    }
-    const auto is_block = [&run](const Block* block) {
-      return run.row->IsBlockAt(static_cast<size_t>(reinterpret_cast<const char*>(block) - run.base));
-    };
-    if (HAK_UNLIKELY(!is_block(first))) {
-      ReportFault(Fault::kInteriorPointer, "free", first, "found when its list went back to the slab");
-      // No list has more of them, unless they are a ring.
-      if (++refused > kMaxListLength) break;
-      first = NextOf(first);
-      continue;
-    }
-    // The blocks of the slab that follow come along. In a ring, which nobody looked for, not more than there are.
-    Block* last = first;
-    uint32_t count = 1;
-    Block* next = NextOf(last);
-    while (reinterpret_cast<uintptr_t>(next) >> kSlabShift == piece && count < run.row->capacity &&
-           HAK_LIKELY(is_block(next))) {
-      last = next;
-      next = NextOf(last);
-      ++count;
-    }
-    if (HAK_UNLIKELY(last == run.last)) {
-      // Back at where the run ends, as its last block links to nothing: at the end of a ring, freed twice.
-      ReportFault(Fault::kDoubleFree, "free", last, "found when its list went back to the slab");
-      run.count = 1;
-      for (const Block* block = run.first; block != run.last; block = NextOf(block)) ++run.count;
-      first = next;
-      continue;
-    }
-    if (run.count == 0) run.last = last;
-    SetNext(last, run.first);
-    run.first = first;
-    run.count += count;
-    first = next;
-  }
-  for (; used != 0; used &= used - 1) give_back(runs[__builtin_ctzll(used)]);
-}
-
-}  // namespace
-
-void GiveBack(Heap& heap, Block* first) { GiveBackAtOnce<64>(heap, first); }
-
-void PushFreed(Heap& heap, OwnedSlab& owned, Block* block) {
-  if (HAK_UNLIKELY(owned.first_free() == block)) {
-    ReportFault(Fault::kDoubleFree, "free", block, "it was freed last");
-    return;
-  }
-  Chain chain;
-  chain.PushFront(block);
-  owned.Push(chain);
-  heap.counters.flushed.Add(1);
-}
-
-void GiveBackTo(Heap& heap, Slab& slab, Block* block) {
-  std::optional<OwnedSlab> owned = OwnedSlab::Claim(slab, heap.who);
-  HAK_CHECK(owned.has_value());
-  PushFreed(heap, *owned, block);
-  Settle(heap, std::move(*owned));
 }
 
 bool AreListsSound(Heap& heap) {
@@ -396,29 +269,6 @@ bool AreListsSound(Heap& heap) {
     }
   });
   return sound;
-}
-
-void GiveBackLists(Heap& heap) {
-  const auto give_back = [&heap](Block* first) {
-    OpenRing(first);
-    // At the end of a thread what its stack has touched stays resident (glibc keeps stacks): a small frame.
-    GiveBackAtOnce<16>(heap, first);
-  };
-  heap.used.ForEach([&](unsigned c) {
-    if (c > kMaxListedClass) return;
-    for (unsigned list = c; list != 0 && ClassOfList(list) == c; --list) {
-      if (Block* first = heap.alloc(list); first != nullptr) {
-        heap.alloc(list) = nullptr;
-        give_back(first);
-      }
-    }
-    FreeList& list = heap.free(c);
-    if (Block* first = list.head; first != nullptr) {
-      ResetFreed(heap, list, c);
-      give_back(first);
-    }
-    while (Block* batch = TakeBatch(heap, c)) give_back(batch);
-  });
 }
 
 }  // namespace hakmem::tiny

@@ -1,4 +1,4 @@
-// The lists of a heap: how long they may be, how they help each other, what is set aside, and how blocks go home.
+// The lists of a heap: how long they may be, how they help each other, and what is set aside.
 #ifndef HAKMEM_TINY_LISTS_H_
 #define HAKMEM_TINY_LISTS_H_
 
@@ -32,6 +32,9 @@ void MakeRoom(Heap& heap, unsigned size_class);
 inline constexpr uint32_t kParts = 4;
 inline uint32_t PartOf(unsigned size_class) { return ListCapacity(size_class) / kParts; }
 
+// As many blocks has the free list of a class whose slabs only lists keep.
+inline constexpr uint32_t kPinnedListed = 8;
+
 // Makes the free list of a class empty: what it held has another place.
 HAK_ALWAYS_INLINE void ResetFreed(Heap& heap, FreeList& list, unsigned size_class) {
   uint32_t room = ListCapacity(size_class);
@@ -39,6 +42,7 @@ HAK_ALWAYS_INLINE void ResetFreed(Heap& heap, FreeList& list, unsigned size_clas
     room = PartOf(size_class);
     heap.rest->parts_left[size_class] = kParts - 1;
   }
+  if (HAK_UNLIKELY(heap.pinned.Has(size_class)) && room > kPinnedListed) room = kPinnedListed;
   list.head = nullptr;
   const uintptr_t start = ThreadPointer() + kMaxListLength - room;
   __atomic_store_n(&list.filled, start, __ATOMIC_RELAXED);  // read by others, to whom it only says: not yours
@@ -74,19 +78,6 @@ Block* TakeBatch(Heap& heap, unsigned size_class);
 
 // `bytes` of freed blocks came out of slabs again: more may be set aside.
 void GrowExtra(Heap& heap, size_t bytes);
-
-// Gives a list of blocks, ended by nullptr, back to their slabs.
-void GiveBack(Heap& heap, Block* first);
-
-// Puts one block back on the list of a slab that the heap has claimed; where the slab goes then is the caller's to say.
-// Reports a second free in a row.
-void PushFreed(Heap& heap, OwnedSlab& owned, Block* block);
-
-// The same for a slab that the heap owns, settled.
-void GiveBackTo(Heap& heap, Slab& slab, Block* block);
-
-// Gives back all lists and batches.
-void GiveBackLists(Heap& heap);
 
 // Whether the lists and batches are such as the program may leave them: no block is in one twice, and nothing was freed
 // that is no block. Where they are not, GiveBackLists reports it. Walks them all.

@@ -68,6 +68,7 @@ Block* TakeBlocks(Heap& heap, OwnedSlab& owned, unsigned size_class, bool* clean
   const bool freed = owned.HasFree();
   const Chain chain = freed ? owned.Pop() : CarveForList(heap, owned, clean);
   if (freed) GrowExtra(heap, chain.count * kSizeClasses[size_class].block_size);
+  heap.pinned.Remove(size_class);
   heap.counters.refills.Add(1);
   heap.counters.blocks.Add(chain.count);
   heap.alloc(size_class) = NextOf(chain.first);

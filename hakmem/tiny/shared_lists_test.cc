@@ -7,6 +7,7 @@
 
 #include "gtest/gtest.h"
 #include "hakmem/platform/poison.h"
+#include "hakmem/tiny/give_back.h"
 #include "hakmem/tiny/test_heap.h"
 #include "hakmem/tiny/tiny.h"
 

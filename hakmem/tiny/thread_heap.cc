@@ -11,6 +11,7 @@
 #include "hakmem/diag/log.h"
 #include "hakmem/diag/ring.h"
 #include "hakmem/platform/os.h"
+#include "hakmem/tiny/give_back.h"
 #include "hakmem/tiny/heap_pool.h"
 #include "hakmem/tiny/heap_slabs.h"
 #include "hakmem/tiny/lists.h"
@@ -88,6 +89,7 @@ void UnparkLists(Heap& heap) {
 
 void StartDriving(Heap& heap) {
   heap.exit_rounds = 0;
+  heap.pinned.SetAll(false);
   heap.ordered.SetAll(false);  // the lists below have all of their room, or, of a warm heap, are soon set aside
   for (ClassSet& set : heap.to_visit) set.SetAll(heap_pool::DrivenHeaps() >= kManyHeaps);
   // The wide classes' lists are set up when a block is first freed to them: their page may stay untouched.

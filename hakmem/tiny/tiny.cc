@@ -6,6 +6,7 @@
 #include "hakmem/diag/check.h"
 #include "hakmem/superslab/address_map.h"
 #include "hakmem/superslab/slab_event.h"
+#include "hakmem/tiny/give_back.h"
 #include "hakmem/tiny/heap_pool.h"
 #include "hakmem/tiny/heap_slabs.h"
 #include "hakmem/tiny/lists.h"
