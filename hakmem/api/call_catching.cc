@@ -17,4 +17,20 @@ bool CallCatching(std::new_handler handler) {
   }
 }
 
+void* AllocateCatching(void* (*form)(size_t), size_t size) {
+  try {
+    return form(size);
+  } catch (...) {
+    return nullptr;
+  }
+}
+
+void* AllocateCatching(void* (*form)(size_t, std::align_val_t), size_t size, std::align_val_t alignment) {
+  try {
+    return form(size, alignment);
+  } catch (...) {
+    return nullptr;
+  }
+}
+
 }  // namespace hakmem
