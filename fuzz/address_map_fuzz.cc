@@ -105,7 +105,7 @@ class Run {
     Slab* slab = address_map::SlabOf(held.p);
     const size_t padded = guard::Padded(held.size);
     if (padded > kMaxClassed) {
-      FUZZ_CHECK(slab == nullptr && region->base == held.p);
+      FUZZ_CHECK(slab == nullptr && region->base() == held.p);
       return;
     }
     FUZZ_CHECK(slab != nullptr && address_map::SlabOf(inside) == slab);
@@ -115,7 +115,7 @@ class Run {
     FUZZ_CHECK(kGuardBuild ? usable == held.size : usable == slab->block_size());
     // The index of a block, computed twice: by the distance, and by walking pieces of 64 KiB.
     FUZZ_CHECK(&slab->superslab() == region);
-    FUZZ_CHECK(slab->base() == slab->superslab().base + slab->index() * kSlabSize);
+    FUZZ_CHECK(slab->base() == slab->superslab().base() + slab->index() * kSlabSize);
   }
 
   // An address that no block starts at.

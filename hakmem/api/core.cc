@@ -64,7 +64,7 @@ Region* LiveRegion(const char* where, const void* p) {
   const Region::Kind kind = region == nullptr ? Region::Kind::kNone : region->kind.load(std::memory_order_relaxed);
   switch (kind) {
     case Region::Kind::kHuge:
-      if (region->base == p) return region;
+      if (region->base() == p) return region;
       ReportFault(Fault::kInteriorPointer, where, p, "inside a huge block");
       return nullptr;
     case Region::Kind::kSuperslab: {
@@ -87,7 +87,7 @@ Region* LiveRegion(const char* where, const void* p) {
       return nullptr;
     }
     case Region::Kind::kNone:
-      if (region == nullptr || region->base != p) break;
+      if (region == nullptr || region->base() != p) break;
       ReportFault(Fault::kDoubleFree, where, p, "a huge block");
       return nullptr;
   }
@@ -239,7 +239,7 @@ void* Resize(void* p, size_t size, const void* caller, bool* copied) {
     if (size > kMaxClassed || (huge::HasRoom(region) && size >= kLeastWithRoom / 2 && size >= have / 2)) {
       if (void* moved = huge::Resize(p, region, guard::Padded(size)); moved != nullptr) return Resized(moved, size);
       // Freed meanwhile, which was reported.
-      if (region->kind.load(std::memory_order_relaxed) != Region::Kind::kHuge) return NoMemory();  // a look
+      if (!huge::IsHeld(region, p)) return NoMemory();
       if (size <= have) return Resized(p, size);
     }
   } else if (size <= have && size >= have / 2) {
@@ -458,8 +458,8 @@ size_t UsableSize(const void* p) {
   if (region == nullptr) return 0;
   switch (region->kind.load(std::memory_order_relaxed)) {  // RegionOf orders
     case Region::Kind::kHuge:
-      if constexpr (kGuardBuild) return region->base == p ? guard::AskedSize(*region, p) : 0;
-      return region->base == p ? huge::UsableSize(region) : 0;
+      if constexpr (kGuardBuild) return region->base() == p ? guard::AskedSize(*region, p) : 0;
+      return region->base() == p ? huge::UsableSize(region) : 0;
     case Region::Kind::kSuperslab: return SizeIn(region, p);
     case Region::Kind::kNone: break;
   }

@@ -98,7 +98,7 @@ void DescribeSlab(const Slab& slab, const void* p, AddressInfo* info) {
   const RemoteState remote = slab.PeekRemote();
   info->place = size == 0 ? Place::kUnused : Place::kSlab;
   if (size == 0) return;
-  info->superslab = reinterpret_cast<uintptr_t>(slab.superslab().base);
+  info->superslab = reinterpret_cast<uintptr_t>(slab.superslab().base());
   info->slab = reinterpret_cast<uintptr_t>(slab.base());
   info->slab_size = slab.span() * kSlabSize;
   info->size_class = slab.size_class();
@@ -131,12 +131,12 @@ void DescribeAddress(const void* p, AddressInfo* info) {
   switch (kind) {
     case Region::Kind::kSuperslab: DescribeSlab(static_cast<Superslab*>(region)->SlabAt(p), p, info); return;
     case Region::Kind::kHuge: {
-      const uint64_t offset = static_cast<uint64_t>(static_cast<const char*>(p) - region->base);
+      const uint64_t offset = static_cast<uint64_t>(static_cast<const char*>(p) - region->base());
       const size_t size = huge::UsableSize(region);
       info->place = Place::kHuge;
-      info->block = reinterpret_cast<uintptr_t>(region->base);
+      info->block = reinterpret_cast<uintptr_t>(region->base());
       info->block_size = size;
-      if constexpr (kGuardBuild) info->asked_size = guard::AskedSize(*region, region->base);
+      if constexpr (kGuardBuild) info->asked_size = guard::AskedSize(*region, region->base());
       info->state = State::kLive;
       if (offset >= size) info->place = Place::kUnused;
       return;

@@ -27,7 +27,7 @@ TEST(Trim, GivesBackWhatAHugePageHasBroughtUnasked) {
   };
   const auto resident = [&](uint32_t slots) {
     size_t bytes = 0;
-    const char* base = address_map::SlabOf(blocks.back())->superslab().base;
+    const char* base = address_map::SlabOf(blocks.back())->superslab().base();
     for (unsigned i = 0; i < kSlabsPerSuperslab; ++i) {
       if (((slots >> i) & 1) != 0) bytes += os::ResidentBytes(base + i * kSlabSize, kSlabSize);
     }

@@ -25,7 +25,7 @@ const Slab& SlabIn(const Region& region, const void* p) {
 }
 
 std::atomic<uint32_t>& AskedAt(const Region& region, const void* p) {
-  const size_t unit = static_cast<size_t>(static_cast<const char*>(p) - region.base) / kMinBlock;
+  const size_t unit = static_cast<size_t>(static_cast<const char*>(p) - region.base()) / kMinBlock;
   return static_cast<const Superslab&>(region).asked_sizes[unit];
 }
 
@@ -133,7 +133,7 @@ void Delay(void* p, FreeNow free_now) {
       region != nullptr && region->kind.load(std::memory_order_relaxed) == Region::Kind::kSuperslab;  // RegionOf orders
   if (!in_slab) {
     // What is no start of a huge block, or no block at all, is reported by `free_now`.
-    if (region != nullptr && IsHuge(*region) && region->base == p) CheckGuard("free", *region, p);
+    if (region != nullptr && IsHuge(*region) && region->base() == p) CheckGuard("free", *region, p);
     free_now(p);
     return;
   }

@@ -116,9 +116,9 @@ size_t FilledPieces(size_t size, bool grown = false) {
 constexpr size_t kMostCopied = kSuperslabSize / 8 * 5;
 bool IsBetterCopied(const HugeBlock& block, size_t old_size, size_t size) {
   return block.pieces == 1 && old_size <= kMostCopied && size > old_size && FilledPieces(size, true) != 0 &&
-         g_options.huge_pages == 1 && g_options.memory_limit == 0 && InWindow(block.base) &&
-         !arena::IsHuge(block.base) && os::HugePagesReturn() &&
-         os::ResidentBytes(block.base, old_size) >= old_size / 4 * 3;
+         g_options.huge_pages == 1 && g_options.memory_limit == 0 && InWindow(block.base()) &&
+         !arena::IsHuge(block.base()) && os::HugePagesReturn() &&
+         os::ResidentBytes(block.base(), old_size) >= old_size / 4 * 3;
 }
 
 // A block that is to read as zero may stay empty in large parts: its pages come one by one. One of middle length is
@@ -131,15 +131,15 @@ bool IsSparse(size_t size, bool zero) { return zero && (size < kLeastFilledZeroe
 // only. The last of them may stay small, as the witness of that.
 size_t TrustedPieces(const HugeBlock& block, size_t size, size_t filled) {
   using Advice = arena::FillRecord::Advice;
-  if (filled == 0 || g_options.huge_pages != 1 || !InWindow(block.base)) return filled;
+  if (filled == 0 || g_options.huge_pages != 1 || !InWindow(block.base())) return filled;
   const Advice advice = arena::g_fill.Ask(size, filled << kSuperslabShift);
   if (advice == Advice::kFilled || advice == Advice::kPending) return filled;
   const size_t last = filled - 1;
-  const bool tells = !arena::IsDirty(block.base, last);
+  const bool tells = !arena::IsDirty(block.base(), last);
   if (tells) {
     const size_t from = last << kSuperslabShift;
     const size_t bytes = size - from < kSuperslabSize ? size - from : kSuperslabSize;
-    arena::g_fill.Watch(size, block.base, block.base + from, bytes);
+    arena::g_fill.Watch(size, block.base(), block.base() + from, bytes);
   }
   if (advice == Advice::kSparse) return 0;
   return tells ? last : filled;
@@ -147,19 +147,19 @@ size_t TrustedPieces(const HugeBlock& block, size_t size, size_t filled) {
 
 // Huge pages for the block's first `filled` pieces, and for no others from the piece `from` on.
 void SetHugePages(const HugeBlock& block, size_t filled, size_t from = 0) {
-  arena::SetHugePages(block.base, filled, true);
+  arena::SetHugePages(block.base(), filled, true);
   // A huge page from before would cost the end of the block more than it uses, unless it is there already.
   for (size_t i = filled > from ? filled : from; i < block.pieces; ++i) {
-    char* const piece = block.base + (i << kSuperslabShift);
-    if (arena::IsDirty(block.base, i) || !arena::IsHuge(piece)) continue;
+    char* const piece = block.base() + (i << kSuperslabShift);
+    if (arena::IsDirty(block.base(), i) || !arena::IsHuge(piece)) continue;
     if (os::ResidentBytes(piece, os::PageSize()) == 0) arena::SetHugePages(piece, 1, false);
   }
 }
 
 // The pieces of a block that is none any more go to the page arena, its metadata to the spares.
 void GiveUp(HugeBlock* block) {
-  address_map::Remove(block->base, block->pieces);
-  arena::Release(block->base, block->pieces);
+  address_map::Remove(block->base(), block->pieces);
+  arena::Release(block->base(), block->pieces);
   LockHolder hold(lock);
   GiveSpare(block);
 }
@@ -167,7 +167,7 @@ void GiveUp(HugeBlock* block) {
 // Keeps a block of `size` bytes that was just freed, in place of the one before, and counts it as gone; false, and
 // nothing done, when it is too long for that or idle memory is not to be kept.
 bool Keep(HugeBlock* block, size_t size, uint64_t now) {
-  if (block->pieces > kMostKeptPieces || !InWindow(block->base)) return false;
+  if (block->pieces > kMostKeptPieces || !InWindow(block->base())) return false;
   if (BytesOf(*block) > g_options.idle_keep || g_options.purge_delay_ms == 0) return false;
   HugeBlock* former;
   {
@@ -190,7 +190,7 @@ bool GiveUpKept(const char* at) {
   {
     LockHolder hold(lock);
     block = kept;
-    if (block == nullptr || (at != nullptr && block->base != at)) return false;
+    if (block == nullptr || (at != nullptr && block->base() != at)) return false;
     kept = nullptr;
     g_idle.RemoveIdle(BytesOf(*block));
   }
@@ -200,14 +200,14 @@ bool GiveUpKept(const char* at) {
 
 // Takes the pieces behind the block, which may be those of the kept one.
 bool ExtendInPlace(const HugeBlock& block, size_t more) {
-  if (arena::ExtendInPlace(block.base, block.pieces, more)) return true;
-  return GiveUpKept(block.base + BytesOf(block)) && arena::ExtendInPlace(block.base, block.pieces, more);
+  if (arena::ExtendInPlace(block.base(), block.pieces, more)) return true;
+  return GiveUpKept(block.base() + BytesOf(block)) && arena::ExtendInPlace(block.base(), block.pieces, more);
 }
 
 // The program may touch the first `size` bytes of the block's pieces.
 void ExposeTo(const HugeBlock& block, size_t size) {
-  Unpoison(block.base, size);
-  Poison(block.base + size, (block.pieces << kSuperslabShift) - size);
+  Unpoison(block.base(), size);
+  Poison(block.base() + size, (block.pieces << kSuperslabShift) - size);
 }
 
 // Gives a block of `old_size` bytes other pieces, with huge pages, for `size` bytes. False, and nothing done, without
@@ -216,11 +216,11 @@ bool CopyToHugePages(HugeBlock* block, size_t old_size, size_t size) {
   const size_t pieces = PiecesFor(size);
   char* const to = static_cast<char*>(arena::Acquire(pieces, kSuperslabSize));
   if (to == nullptr) return false;
-  char* const from = block->base;
+  char* const from = block->base();
   const size_t had = block->pieces;
-  block->base = to;
+  block->SetBase(to);
   if (!InWindow(to) || !address_map::Enter(block, pieces)) {
-    block->base = from;
+    block->SetBase(from);
     arena::Release(to, pieces);
     return false;
   }
@@ -234,6 +234,17 @@ bool CopyToHugePages(HugeBlock* block, size_t old_size, size_t size) {
   return true;
 }
 
+// `p`, with which `where` was called, is no block that the program has, though it led to `block`, which may be another
+// one by now.
+void ReportNotHeld(const char* where, const void* p, const HugeBlock& block) {
+  const size_t offset = static_cast<size_t>(static_cast<const char*>(p) - block.base());
+  if (offset != 0 && offset < block.size.load(std::memory_order_relaxed)) {  // a look
+    ReportFault(Fault::kInteriorPointer, where, p, "inside a huge block");
+  } else {
+    ReportFault(Fault::kDoubleFree, where, p, "a huge block");
+  }
+}
+
 }  // namespace
 
 void* Allocate(size_t size, size_t alignment, bool zero) {
@@ -242,36 +253,39 @@ void* Allocate(size_t size, size_t alignment, bool zero) {
   HugeBlock* block = Begin(size, &reused);
   if (block == nullptr) return nullptr;
   if (reused) {
-    if (!arena::g_fill.SeemsSparse(size)) arena::SetHugePages(block->base, FilledPieces(size), true);
+    if (!arena::g_fill.SeemsSparse(size)) arena::SetHugePages(block->base(), FilledPieces(size), true);
     ExposeTo(*block, size);
     // The block is ours alone, and the program takes it from thread to thread as it does with any.
-    block->size.store(size, std::memory_order_relaxed);                 // the program orders
+    block->size.store(size, std::memory_order_relaxed);                 // Give publishes
     block->kind.store(Region::Kind::kHuge, std::memory_order_relaxed);  // as above
-    return block->base;
+    block->held.Give(block->base());
+    return block->base();
   }
   block->pieces = PiecesFor(size);
-  block->base =
-      static_cast<char*>(arena::Acquire(block->pieces, alignment < kSuperslabSize ? kSuperslabSize : alignment));
-  if (block->base == nullptr) {
+  block->SetBase(
+      static_cast<char*>(arena::Acquire(block->pieces, alignment < kSuperslabSize ? kSuperslabSize : alignment)));
+  if (block->base() == nullptr) {
     LockHolder hold(lock);
     GiveSpare(block);
     return nullptr;
   }
   SetHugePages(*block, TrustedPieces(*block, size, IsSparse(size, zero) ? 0 : FilledPieces(size)));
   ExposeTo(*block, size);
-  if (zero) Zero(block->base, size);
+  if (zero) Zero(block->base(), size);
   // Relaxed: Enter publishes.
   block->size.store(size, std::memory_order_relaxed);
   block->kind.store(Region::Kind::kHuge, std::memory_order_relaxed);  // as above
   if (!address_map::Enter(block, block->pieces)) {
-    arena::Release(block->base, block->pieces);
+    arena::Release(block->base(), block->pieces);
     LockHolder hold(lock);
     GiveSpare(block);
     return nullptr;
   }
+  char* const base = block->base();
+  block->held.Give(base);
   LockHolder hold(lock);
   CountIn(size);
-  return block->base;
+  return base;
 }
 
 void* AllocateWithRoom(size_t size) {
@@ -293,18 +307,13 @@ void* AllocateWithRoom(size_t size) {
 
 void Free(void* p, Region* region) {
   HugeBlock* block = static_cast<HugeBlock*>(region);
-  if (HAK_UNLIKELY(p != block->base)) {
-    ReportFault(Fault::kInteriorPointer, "free", p, "inside a huge block");
+  if (HAK_UNLIKELY(!block->held.Take(static_cast<char*>(p)))) {
+    ReportNotHeld("free", p, *block);
     return;
   }
-  Region::Kind expected = Region::Kind::kHuge;
-  // Acquire and release: of two threads that free the block one wins, and sees the block as its allocator left it.
-  if (!block->kind.compare_exchange_strong(expected, Region::Kind::kNone, std::memory_order_acq_rel)) {
-    ReportFault(Fault::kDoubleFree, "free", p, "a huge block");
-    return;
-  }
-  const size_t size = block->size.load(std::memory_order_relaxed);  // ours since the exchange
-  Poison(block->base, BytesOf(*block));
+  block->kind.store(Region::Kind::kNone, std::memory_order_relaxed);  // ours; reports look at it
+  const size_t size = block->size.load(std::memory_order_relaxed);    // ours
+  Poison(block->base(), BytesOf(*block));
   const uint64_t now = os::NowMs();
   if (Keep(block, size, now)) {
     // A look for each free would cost as much as the rest, where more lies idle than is to be kept: one each time the
@@ -321,8 +330,8 @@ void Free(void* p, Region* region) {
     }
     return;
   }
-  address_map::Remove(block->base, block->pieces);
-  arena::Release(block->base, block->pieces);
+  address_map::Remove(block->base(), block->pieces);
+  arena::Release(block->base(), block->pieces);
   {
     LockHolder hold(lock);
     UncountRoom(*block);
@@ -339,6 +348,10 @@ size_t KeptBytes() {
 
 void ReleaseKept() { (void)GiveUpKept(nullptr); }
 
+bool IsHeld(const Region* region, const void* p) {
+  return static_cast<const HugeBlock*>(region)->held.Is(static_cast<const char*>(p));
+}
+
 bool HasRoom(const Region* region) {
   return static_cast<const HugeBlock*>(region)->has_room;  // the caller's own block
 }
@@ -352,13 +365,9 @@ namespace {
 // A block that is being resized is none: of a free and a realloc of it at once one is reported, as of two frees.
 class Resizing {
  public:
-  explicit Resizing(HugeBlock& block) : block_(block) {
-    Region::Kind expected = Region::Kind::kHuge;
-    ours_ = block.kind.compare_exchange_strong(expected, Region::Kind::kNone,
-                                               std::memory_order_acq_rel);  // as in Free
-  }
+  Resizing(HugeBlock& block, void* p) : block_(block), ours_(block.held.Take(static_cast<char*>(p))) {}
   ~Resizing() {
-    if (ours_) block_.kind.store(Region::Kind::kHuge, std::memory_order_release);  // whoever frees it sees it resized
+    if (ours_) block_.held.Give(block_.base());
   }
   Resizing(const Resizing&) = delete;
   Resizing& operator=(const Resizing&) = delete;
@@ -367,19 +376,18 @@ class Resizing {
 
  private:
   HugeBlock& block_;
-  bool ours_;
+  const bool ours_;
 };
 
 }  // namespace
 
 void* Resize(void* p, Region* region, size_t size) {
   HugeBlock* block = static_cast<HugeBlock*>(region);
-  const Resizing resizing(*block);
+  const Resizing resizing(*block, p);
   if (HAK_UNLIKELY(!resizing.ours())) {
-    ReportFault(Fault::kDoubleFree, "realloc", p, "a huge block");
+    ReportNotHeld("realloc", p, *block);
     return nullptr;
   }
-  HAK_ASSERT(p == block->base);
   const size_t old_size = block->size.load(std::memory_order_relaxed);  // the caller's own block
   size = RoundToPages(size);
   const size_t pieces = PiecesFor(size);
@@ -388,7 +396,7 @@ void* Resize(void* p, Region* region, size_t size) {
     by_moving = true;
   } else if (pieces <= block->pieces) {
     if (pieces < block->pieces) {
-      char* tail = block->base + (pieces << kSuperslabShift);
+      char* tail = block->base() + (pieces << kSuperslabShift);
       const size_t count = block->pieces - pieces;
       address_map::Remove(tail, count);
       block->pieces = pieces;
@@ -400,11 +408,11 @@ void* Resize(void* p, Region* region, size_t size) {
     const size_t had = block->pieces;
     block->pieces = pieces;
     if (!address_map::Enter(block, pieces)) {
-      arena::Release(block->base + (had << kSuperslabShift), pieces - had);
+      arena::Release(block->base() + (had << kSuperslabShift), pieces - had);
       block->pieces = had;
       return nullptr;
     }
-  } else if (!InWindow(block->base)) {
+  } else if (!InWindow(block->base())) {
     // A move that fails may have unmapped its target, and these addresses the kernel gives to other threads: what they
     // map there in the meantime could not be told from what is ours. The caller copies.
     return nullptr;
@@ -415,10 +423,10 @@ void* Resize(void* p, Region* region, size_t size) {
       arena::Release(to, pieces);  // as above
       return nullptr;
     }
-    char* from = block->base;
+    char* from = block->base();
     const size_t had = block->pieces;
     // The new entries first: they may need memory, and after the move there is no way back.
-    block->base = to;
+    block->SetBase(to);
     const bool entered = address_map::Enter(block, pieces);
     // One kind of pages, so that it is one kernel area: mremap takes no more than one.
     arena::SetHugePages(from, had, true);
@@ -427,7 +435,7 @@ void* Resize(void* p, Region* region, size_t size) {
     if (entered) address_map::Remove(from, had);
     if (!entered || !gate::MoveOnto(from, had << kSuperslabShift, to, pieces << kSuperslabShift)) {
       if (entered) address_map::Remove(to, pieces);
-      block->base = from;
+      block->SetBase(from);
       HAK_CHECK(address_map::Enter(block, had));  // needs no memory: the addresses had entries
       // A move that failed may have unmapped its target before.
       arena::Discard(to, pieces);
@@ -448,7 +456,7 @@ void* Resize(void* p, Region* region, size_t size) {
   (by_moving ? moved : in_place).Add(1);
   if (size > kMaxClassed) UncountRoom(*block);
   bytes_now.Add(size - old_size);
-  return block->base;
+  return block->base();
 }
 
 Statistics GetStatistics() {

@@ -6,11 +6,13 @@
 
 #include <cstddef>
 
+#include "hakmem/large/held_word.h"
 #include "hakmem/superslab/slab.h"
 
 namespace hakmem::huge {
 
 struct HugeBlock : Region {
+  HeldWord held;                 // what else stands here is its taker's
   std::atomic<size_t> size{0};   // usable bytes, whole pages
   std::atomic<size_t> asked{0};  // guard builds: bytes asked for
   size_t pieces = 0;             // superslabs that it fills
@@ -26,6 +28,9 @@ struct HugeBlock : Region {
 // needs no more memory than it uses. nullptr also when there are many such blocks, or memory is limited: addresses
 // count as memory there.
 [[nodiscard]] void* AllocateWithRoom(size_t size);
+
+// Whether the program has the block of `region`, and it starts at `p`: a look.
+bool IsHeld(const Region* region, const void* p);
 
 // Whether the block has room, so that it need not be copied to become a little shorter than a huge block is.
 bool HasRoom(const Region* region);

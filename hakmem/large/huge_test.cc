@@ -436,6 +436,33 @@ TEST_F(HugeTest, MisuseIsReportedAndDoesNothing) {
   Free(p, region);
 }
 
+// Who frees or resizes a block a second time may come so late that its metadata are those of another block.
+TEST_F(HugeTest, MetadataThatLiveAgainAreAnotherBlocks) {
+  g_options.on_error = static_cast<uint64_t>(OnError::kContinue);
+  char* const first = Take(4 * kPiece);
+  char* const p = Take(4 * kPiece);
+  Region* const region = address_map::RegionOf(p);
+  Give(first);
+  Give(p);
+  char* const other = Take(4 * kPiece);
+  ASSERT_EQ(address_map::RegionOf(other), region);
+  ASSERT_NE(other, p);
+  EXPECT_TRUE(IsHeld(region, other));
+  EXPECT_FALSE(IsHeld(region, p));
+  testing::internal::CaptureStderr();
+  Free(p, region);
+  EXPECT_NE(testing::internal::GetCapturedStderr().find("double free"), std::string::npos);
+  for (const size_t size : {2 * kPiece, 4 * kPiece, 6 * kPiece}) {
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(Resize(p, region, size), nullptr);
+    EXPECT_NE(testing::internal::GetCapturedStderr().find("double free"), std::string::npos);
+  }
+  EXPECT_EQ(UsableSize(region), 4 * kPiece);
+  EXPECT_TRUE(IsHeld(region, other));
+  EXPECT_EQ(GetStatistics().blocks, before_.blocks + 1);
+  Give(other);
+}
+
 // Pieces that were touched while their pages were of different kinds are areas of their own for the kernel, for ever.
 TEST_F(HugeTest, MovesABlockThatIsSeveralKernelAreas) {
   char* const p = Take(4 * kPiece);

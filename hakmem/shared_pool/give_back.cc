@@ -47,7 +47,7 @@ size_t PurgeSlots(Superslab& superslab, int least) {
   } while (!superslab.unused.compare_exchange_weak(unused, unused & ~bits, std::memory_order_acquire,
                                                    std::memory_order_relaxed));
   // Or the kernel might fill the gaps again, to make a huge page of what is left.
-  arena::SetHugePages(superslab.base, 1, false);
+  arena::SetHugePages(superslab.base(), 1, false);
   superslab.huge.store(false, std::memory_order_relaxed);     // a hint
   superslab.unasked.store(false, std::memory_order_relaxed);  // ditto
   // Ours now. Another thread may have purged some of them between our look at the dirty bits and the exchange: those
@@ -63,7 +63,7 @@ size_t PurgeSlots(Superslab& superslab, int least) {
     }
     unsigned end = i;
     while (end < kSlabsPerSuperslab && ((bits >> end) & 1) != 0) ++end;
-    if (gate::Purge(superslab.base + i * kSlabSize, (end - i) * kSlabSize)) purged |= BitsOf(i, end - i);
+    if (gate::Purge(superslab.base() + i * kSlabSize, (end - i) * kSlabSize)) purged |= BitsOf(i, end - i);
     i = end;
   }
   superslab.dirty.fetch_and(~purged, std::memory_order_relaxed);             // ours; GiveUnused publishes
@@ -152,7 +152,7 @@ void RepairAfterFork(size_t idle_elsewhere, bool interrupted) {
   uint64_t superslabs = 0;
   for (uint32_t n = 0; n < g_registry.size(); ++n) {
     Superslab* superslab = g_registry.At(n);
-    if (superslab == nullptr || address_map::RegionOf(superslab->base) != superslab) continue;
+    if (superslab == nullptr || address_map::RegionOf(superslab->base()) != superslab) continue;
     const uint32_t active = superslab->active.load(std::memory_order_relaxed);     // one thread
     uint32_t free_slots = superslab->unused.load(std::memory_order_relaxed);       // as above
     const uint32_t said_empty = superslab->empty.load(std::memory_order_relaxed);  // as above

@@ -90,7 +90,7 @@ TEST_F(HugeSlabsTest, APurgeGivesBackWhatTheHugePageBroughtUnasked) {
   Touch(kept);
   ASSERT_EQ(g_idle.idle(), 0u);
   GiveBackIdle(SIZE_MAX);
-  EXPECT_EQ(test::ResidentBytes(kept.superslab().base + kSlabSize, kSuperslabSize - kSlabSize), 0);
+  EXPECT_EQ(test::ResidentBytes(kept.superslab().base() + kSlabSize, kSuperslabSize - kSlabSize), 0);
   EXPECT_EQ(g_idle.idle(), 0u);
   EXPECT_EQ(GiveBackIdle(SIZE_MAX), 0u) << "once";
   Give(dense_, kept);
@@ -110,7 +110,7 @@ TEST_F(HugeSlabsTest, APurgeOfPagesForgetsNothingThatTheHugePageBrought) {
   ASSERT_FALSE(IsHuge(kept));
   ASSERT_EQ(g_idle.idle(), 0u);
   GiveBackIdle(SIZE_MAX);
-  EXPECT_EQ(test::ResidentBytes(kept.superslab().base + kSlabSize, kSuperslabSize - kSlabSize), 0);
+  EXPECT_EQ(test::ResidentBytes(kept.superslab().base() + kSlabSize, kSuperslabSize - kSlabSize), 0);
   Give(dense_, kept);
 }
 
@@ -199,7 +199,7 @@ TEST_F(HugeSlabsTest, WhatIsLeftOfAHugePageGoesAsAWhole) {
     slabs.push_back(&Take(dense_, kClass));
     Touch(*slabs.back());
   }
-  char* const base = slabs[0]->superslab().base;
+  char* const base = slabs[0]->superslab().base();
   for (unsigned i = 0; i < 8; ++i) Give(dense_, *slabs[i]);
   ASSERT_NE(GiveBackIdle(SIZE_MAX), 0u);
   EXPECT_EQ(g_idle.set_aside(), 8 * kSlabSize);

@@ -23,7 +23,7 @@ TEST_F(LruTest, IsBoundedAndKeepsTheMostRecent) {
   const uint64_t taken = arena::GetUsage().taken;
   std::vector<char*> bases;
   for (size_t i = 0; i < kCount; ++i) {
-    bases.push_back(slabs[2 * i]->superslab().base);
+    bases.push_back(slabs[2 * i]->superslab().base());
     ASSERT_EQ(&slabs[2 * i]->superslab(), &slabs[2 * i + 1]->superslab());
     Give(cache, *slabs[2 * i]);
     EXPECT_FALSE(slabs[2 * i]->superslab().in_lru) << "one half is in use";
@@ -40,8 +40,8 @@ TEST_F(LruTest, IsBoundedAndKeepsTheMostRecent) {
   // The last one that became idle is the first to be used.
   for (size_t i = kCount; i-- > 3;) {
     Slab* const again[2] = {&Take(cache, kHalf), &Take(cache, kHalf)};
-    EXPECT_EQ(again[0]->superslab().base, bases[i]);
-    EXPECT_EQ(again[1]->superslab().base, bases[i]);
+    EXPECT_EQ(again[0]->superslab().base(), bases[i]);
+    EXPECT_EQ(again[1]->superslab().base(), bases[i]);
     EXPECT_FALSE(again[0]->superslab().in_lru);
     slabs[2 * i] = again[0];
     slabs[2 * i + 1] = again[1];

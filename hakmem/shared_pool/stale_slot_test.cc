@@ -73,7 +73,7 @@ TEST_F(StaleSlotTest, OfASuperslabThatIsGone) {
   Slab& c = Take(mine, kHalf);
   Superslab& gone = b.superslab();
   ASSERT_EQ(&gone, &c.superslab());
-  char* const base = gone.base;
+  char* const base = gone.base();
   Give(mine, b);
   Give(mine, c);
   ASSERT_TRUE(gone.in_lru);

@@ -74,13 +74,13 @@ bool IsTorn(const Superslab& superslab) {
 
 // An idle superslab that nobody can reach any more goes to the page arena, its metadata to the spares.
 void Dissolve(Superslab* superslab) {
-  address_map::Remove(superslab->base, 1);
+  address_map::Remove(superslab->base(), 1);
   // Relaxed: nobody holds a slot of this superslab.
   g_idle.RemoveIdle(BytesOf(superslab->dirty.load(std::memory_order_relaxed)));
   g_idle.RemoveSetAside(BytesOf(superslab->purged.load(std::memory_order_relaxed)));  // as above
   superslab->kind.store(Region::Kind::kNone, std::memory_order_relaxed);              // lookups go through the map
-  HAK_LOG(kDebug, "superslab given up at ", AsHex(superslab->base));
-  (IsTorn(*superslab) ? arena::ReleasePurged : arena::Release)(superslab->base, 1);
+  HAK_LOG(kDebug, "superslab given up at ", AsHex(superslab->base()));
+  (IsTorn(*superslab) ? arena::ReleasePurged : arena::Release)(superslab->base(), 1);
   superslabs_now.fetch_sub(1, std::memory_order_relaxed);  // a count
   GiveSpare(superslab);
 }

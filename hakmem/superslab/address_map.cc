@@ -45,9 +45,9 @@ Region* RegionOf(const void* p) {
 
 bool Enter(Region* region, size_t pieces) {
   for (size_t i = 0; i < pieces; ++i) {
-    std::atomic<Region*>* entry = EntryOf(region->base + (i << kSuperslabShift), true);
+    std::atomic<Region*>* entry = EntryOf(region->base() + (i << kSuperslabShift), true);
     if (entry == nullptr) {
-      Remove(region->base, i);
+      Remove(region->base(), i);
       return false;
     }
     entry->store(region, std::memory_order_release);  // publishes the region as it was set up

@@ -54,13 +54,13 @@ TEST(AddressMap, RegionsAreEnteredAndRemovedInsideAndOutsideTheWindow) {
   hak_free(hak_malloc(1));
   for (const uintptr_t at : {g_window_base + kWindowSize - 4 * kSuperslabSize, uintptr_t{0x5000'0000'0000}}) {
     Region region;
-    region.base = reinterpret_cast<char*>(at);
+    region.SetBase(reinterpret_cast<char*>(at));
     ASSERT_TRUE(address_map::Enter(&region, 2));
     EXPECT_EQ(address_map::RegionOf(At(at)), &region);
     EXPECT_EQ(address_map::RegionOf(At(at + 2 * kSuperslabSize - 1)), &region);
     EXPECT_EQ(address_map::RegionOf(At(at + 2 * kSuperslabSize)), nullptr);
     EXPECT_EQ(address_map::RegionOf(At(at - 1)), nullptr);
-    address_map::Remove(region.base, 2);
+    address_map::Remove(region.base(), 2);
     EXPECT_EQ(address_map::RegionOf(At(at)), nullptr);
     EXPECT_EQ(address_map::RegionOf(At(at + kSuperslabSize)), nullptr);
   }

@@ -130,7 +130,7 @@ size_t OwnedSlab::PurgeFreePages() {
     }
     // A page that the system keeps is as good: its blocks are uncarved all the same.
     // Small pages from here on, or the kernel might fill the gaps again to make a huge one of what is left.
-    arena::SetHugePages(slab.superslab().base, 1, false);
+    arena::SetHugePages(slab.superslab().base(), 1, false);
     slab.superslab().huge.store(false, std::memory_order_relaxed);  // a hint
     const size_t from = page * kPageSize & ~(os::PageSize() - 1);
     const size_t to = (end * kPageSize + os::PageSize() - 1) & ~(os::PageSize() - 1);

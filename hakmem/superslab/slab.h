@@ -117,7 +117,14 @@ static_assert(sizeof(Slab) == 128);
 struct Region {
   enum class Kind : uint8_t { kNone, kSuperslab, kHuge };
   std::atomic<Kind> kind{Kind::kNone};
-  char* base = nullptr;
+
+  // Where it starts. Changes when the metadata live again, also under the eyes of a thread that frees something of
+  // before a second time.
+  char* base() const { return base_.load(std::memory_order_relaxed); }        // whatever led here orders
+  void SetBase(char* base) { base_.store(base, std::memory_order_relaxed); }  // who enters the region publishes
+
+ private:
+  std::atomic<char*> base_{nullptr};
 };
 
 struct Superslab : Region {
@@ -153,7 +160,7 @@ struct Superslab : Region {
   // The slab that holds `p`, which lies in this superslab. (Or did: who frees a block twice may find the superslab of
   // the first time, which begins elsewhere by now.)
   Slab& SlabAt(const void* p) {
-    const size_t slot = (static_cast<size_t>(static_cast<const char*>(p) - base) >> kSlabShift) % kSlabsPerSuperslab;
+    const size_t slot = (static_cast<size_t>(static_cast<const char*>(p) - base()) >> kSlabShift) % kSlabsPerSuperslab;
     return slabs[slot - head_delta[slot]];
   }
 };

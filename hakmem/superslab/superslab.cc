@@ -13,7 +13,7 @@ Slab* Slab::FromAdoption(AdoptionNode* node) {
 }
 
 void Superslab::Prepare(char* address, bool is_dirty) {
-  base = address;
+  SetBase(address);
   for (unsigned i = 0; i < kSlabsPerSuperslab; ++i) {
     slabs[i].base_ = address + i * kSlabSize;
     slabs[i].superslab_ = this;

@@ -14,7 +14,7 @@ struct Bit {
 
 Bit BitOf(const Slab& slab, const void* p) {
   const Superslab& superslab = slab.superslab();
-  const size_t unit = static_cast<size_t>(static_cast<const char*>(p) - superslab.base) / kMinBlock;
+  const size_t unit = static_cast<size_t>(static_cast<const char*>(p) - superslab.base()) / kMinBlock;
   return {&superslab.live_bits[unit / 64], uint64_t{1} << (unit % 64)};
 }
 

@@ -1,5 +1,7 @@
 #include "testing/schedule/scenarios.h"
 
+#include "hakmem/large/held_word.h"
+
 namespace hakmem::schedule {
 namespace {
 
@@ -244,6 +246,74 @@ struct EmptySlots : InWorld {
   }
 };
 
+// The metadata of a huge block, and the list of spare ones, which has room for them.
+class OfHugeBlock : public Scenario {
+ public:
+  OfHugeBlock() { held_.Give(Start(1)); }
+  std::vector<std::function<void()>> Threads() override { return threads_; }
+
+ protected:
+  static char* Start(uintptr_t n) { return reinterpret_cast<char*>(n << 21); }
+  // Frees the block at `start` that the metadata stand for, or did.
+  bool Free(char* start) {
+    if (!held_.Take(start)) return false;
+    pieces_ = pieces_ - 1;
+    spares_lock_.Acquire();
+    is_spare_ = true;
+    spares_lock_.Release();
+    return true;
+  }
+  // Makes a block of spare metadata.
+  bool Make(char* start) {
+    spares_lock_.Acquire();
+    const bool found = is_spare_;
+    is_spare_ = false;
+    spares_lock_.Release();
+    if (!found) return false;
+    pieces_ = pieces_ + 1;
+    held_.Give(start);
+    return true;
+  }
+  void Resize(char* start) {
+    if (!held_.Take(start)) return;
+    pieces_ = pieces_ + 1;
+    held_.Give(start);
+  }
+
+  huge::BasicHeldWord<Atomic> held_;
+  Plain<int> pieces_{1, "a huge block's metadata"};
+  Mutex spares_lock_;
+  Plain<bool> is_spare_{false, "the spare metadata"};
+  std::vector<std::function<void()>> threads_;
+};
+
+// Two threads free the same block, while a third makes another one of its metadata.
+struct HugeFreedTwice : OfHugeBlock {
+  HugeFreedTwice() {
+    const auto frees = [this](bool& freed) { return [this, &freed] { freed = Free(Start(1)); }; };
+    threads_ = {frees(first), frees(second), [this] { made = Make(Start(2)); }};
+  }
+  std::string Check() override {
+    if (first == second) return first ? "a huge block freed twice" : "a huge block that nobody could free";
+    return made && !held_.Is(Start(2)) ? "a huge block freed by who meant another one" : "";
+  }
+  bool first = false;
+  bool second = false;
+  bool made = false;
+};
+
+// A block is freed while another thread resizes it, and a third makes another one of its metadata.
+struct HugeFreedAndResized : OfHugeBlock {
+  HugeFreedAndResized() {
+    threads_ = {[this] { Resize(Start(1)); }, [this] { freed = Free(Start(1)); }, [this] { made = Make(Start(2)); }};
+  }
+  std::string Check() override {
+    return freed != held_.Is(Start(1)) && made == held_.Is(Start(2)) ? "" : "a huge block is lost, or there twice";
+  }
+  bool freed = false;
+  bool made = false;
+};
+
 struct Refills : InWorld {
   Refills(Source source, OwnershipFault fault) : InWorld(1, 3, fault) {
     world_.SetUp(0, 0, 0);
@@ -286,6 +356,8 @@ const std::vector<NamedScenario>& Scenarios() {
       Named<ThreadEnds>("ThreadEnds"),
       Named<SlotChangesClass>("SlotChangesClass"),
       Named<EmptySlots>("EmptySlots"),
+      Named<HugeFreedTwice>("HugeFreedTwice"),
+      Named<HugeFreedAndResized>("HugeFreedAndResized"),
   };
   return all;
 }
