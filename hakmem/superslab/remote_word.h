@@ -108,8 +108,9 @@ class BasicRemoteWord {
       if (state.owner != kNoHeap) return false;
       state.owner = claimant;
       // Acquire: sees what the last owner left in the slab (its release). The blocks pushed meanwhile are read only
-      // after a drain, which acquires for itself.
-      if (word_.compare_exchange_weak(seen, state.Pack(), std::memory_order_acquire, std::memory_order_relaxed)) {
+      // after a drain, which acquires for itself. Release: who pushes and finds us looks us up in the heap table, where
+      // a heap that was just made has to be found.
+      if (word_.compare_exchange_weak(seen, state.Pack(), std::memory_order_acq_rel, std::memory_order_relaxed)) {
         return true;
       }
     }

@@ -82,6 +82,7 @@ void World::PushRemote(ModelHeap& heap, ModelBlock* block) {
 
 void World::Notify(HeapId owner, ModelSlab& slab) {
   ModelHeap& it = heap(static_cast<int>(owner) - 1);
+  Expect(it.entered, "an owner that is not in the heap table");
   it.inbox.Put(&slab);
   if (it.state.IsPooled()) TidyPooled(it);
 }
@@ -176,6 +177,8 @@ ModelSlab* World::TakeFromBoard() {
   board_lock_.Release();
   return slab;
 }
+
+void World::Make(ModelHeap& heap) { heap.entered = true; }
 
 void World::Empty(ModelHeap& heap) {
   ReadInbox(heap);

@@ -84,6 +84,8 @@ enum class OwnershipFault : uint8_t {
 
 struct ModelHeap {
   HeapId id = kNoHeap;
+  // An atomic in the allocator; checked as plain data, because who looks an owner up has to find it.
+  Plain<bool> entered{true, "the entry in the heap table"};
   BasicInbox<ModelSlab, Atomic> inbox;
   BasicHeapStateWord<Atomic> state;
   Plain<ModelSlab*> sticky{nullptr, "a heap's sticky ring"};
@@ -123,6 +125,9 @@ class World {
   // The board (adoption.h), whose lists a lock guards.
   void PostOnBoard(ModelSlab& slab);
   ModelSlab* TakeFromBoard();
+
+  // A heap that its thread makes (heap_pool.cc).
+  void Make(ModelHeap& heap);
 
   // The end of a thread, and heaps that nobody drives (thread_heap.cc, heap_pool.cc).
   void Empty(ModelHeap& heap);

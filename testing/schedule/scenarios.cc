@@ -105,6 +105,18 @@ struct Released : InWorld {
   }
 };
 
+// A heap that was just made claims a slab of nobody's, into which another thread frees.
+struct FreshOwner : InWorld {
+  FreshOwner() : InWorld(1, 3) {
+    world_.SetUp(0, -1, 1);
+    Does([this] {
+      world_.Make(owner_);
+      Keep(0, world_.TryCandidate(owner_, slab(), false));
+    });
+    Frees(second_, block(1));
+  }
+};
+
 // Two threads free into a slab that nobody owns: one claims it, the other notifies.
 struct PushClaims : InWorld {
   PushClaims() : InWorld(1, 3) {
@@ -348,6 +360,7 @@ const std::vector<NamedScenario>& Scenarios() {
       Named<DrainedBeforeRead>("DrainedBeforeRead"),
       Named<NotifiedWithBlocks>("NotifiedWithBlocks"),
       Named<Released>("Released"),
+      Named<FreshOwner>("FreshOwner"),
       Named<PushClaims>("PushClaims"),
       Named<RetiredAndReused>("RetiredAndReused"),
       Named<NamedFromBefore>("NamedFromBefore"),
