@@ -9,9 +9,10 @@ namespace {
 
 constinit std::atomic<Region*> window_regions[kWindowSuperslabs] = {};
 
-// Outside the window: two levels over the 26 bits above a superslab of a 47-bit address.
+// Outside the window: two levels over the 27 bits above a superslab of a 48-bit address. (x86-64 gives programs 47
+// bits, aarch64 48; beyond that both only give what is asked for by an address.)
 constexpr unsigned kLeafBits = 13;
-constexpr unsigned kRootBits = 13;
+constexpr unsigned kRootBits = 14;
 struct Leaf {
   std::atomic<Region*> regions[size_t{1} << kLeafBits];
 };

@@ -20,8 +20,8 @@ TEST(AddressMap, HostilePointersBelongToNobody) {
   const uintptr_t base = g_window_base;
   for (const uintptr_t address :
        {uintptr_t{0}, uintptr_t{1}, uintptr_t{4096}, ~uintptr_t{0}, ~uintptr_t{15}, uintptr_t{1} << 47,
-        uintptr_t{1} << 63, uintptr_t{0xffff'8000'0000'0000}, uintptr_t{0x8001'0000'0000'0000}, base, base + 1,
-        base - 1, base + kWindowSize, base + kWindowSize - 1, reinterpret_cast<uintptr_t>(&base)}) {
+        uintptr_t{1} << 48, uintptr_t{1} << 63, uintptr_t{0xffff'8000'0000'0000}, uintptr_t{0x8001'0000'0000'0000},
+        base, base + 1, base - 1, base + kWindowSize, base + kWindowSize - 1, reinterpret_cast<uintptr_t>(&base)}) {
     EXPECT_EQ(address_map::RegionOf(At(address)), nullptr) << std::hex << address;
     EXPECT_EQ(address_map::SlabOf(At(address)), nullptr) << std::hex << address;
   }
@@ -52,7 +52,9 @@ TEST(AddressMap, EveryByteOfABlockLeadsToItsSlab) {
 
 TEST(AddressMap, RegionsAreEnteredAndRemovedInsideAndOutsideTheWindow) {
   hak_free(hak_malloc(1));
-  for (const uintptr_t at : {g_window_base + kWindowSize - 4 * kSuperslabSize, uintptr_t{0x5000'0000'0000}}) {
+  // Some machines have addresses of 48 bits.
+  for (const uintptr_t at : {g_window_base + kWindowSize - 4 * kSuperslabSize, uintptr_t{0x5000'0000'0000},
+                             uintptr_t{0xffff'0000'0000}, (uintptr_t{1} << 48) - 2 * kSuperslabSize}) {
     Region region;
     region.SetBase(reinterpret_cast<char*>(at));
     ASSERT_TRUE(address_map::Enter(&region, 2));
