@@ -36,7 +36,7 @@ struct sigaction before[kSignalCount];
 HandlerStack* StackOf(uint32_t me) {
   // Acquire: the stacks are set up when they can be found.
   for (HandlerStack* s = first_stack.load(std::memory_order_acquire); s != nullptr; s = s->next) {
-    if (s->thread.load(std::memory_order_relaxed) == me) return s;  // a number, see TakeStack
+    if (s->thread.load(std::memory_order_relaxed) == me) return s;  // what we stored ourselves, or another number
   }
   return nullptr;
 }
@@ -118,8 +118,8 @@ HandlerStack* TakeStack(uint32_t me) {
   // Acquire: the stacks are set up when they can be found.
   for (HandlerStack* s = first_stack.load(std::memory_order_acquire); s != nullptr; s = s->next) {
     uint32_t nobody = 0;
-    // A number; what is on a stack that nobody has is no matter.
-    if (s->thread.compare_exchange_strong(nobody, me, std::memory_order_relaxed)) return s;
+    // Acquire: who had the stack before is done with it. Nothing of ours is published: relaxed on that side.
+    if (s->thread.compare_exchange_strong(nobody, me, std::memory_order_acquire, std::memory_order_relaxed)) return s;
   }
   auto* s = static_cast<HandlerStack*>(allocate_memory(sizeof(HandlerStack), 64));
   if (s == nullptr) return nullptr;
@@ -157,7 +157,7 @@ void StartThread() {
   stack_t ours = {};
   ours.ss_sp = taken->memory;
   ours.ss_size = kStackBytes;
-  if (sigaltstack(&ours, nullptr) != 0) taken->thread.store(0, std::memory_order_relaxed);  // a number, see TakeStack
+  if (sigaltstack(&ours, nullptr) != 0) taken->thread.store(0, std::memory_order_release);  // as in EndThread
 }
 
 void EndThread() {
@@ -171,7 +171,8 @@ void EndThread() {
     // Not while the handler runs on it: then it stays the thread's.
     if (sigaltstack(&none, nullptr) != 0) return;
   }
-  mine->thread.store(0, std::memory_order_relaxed);  // a number, see TakeStack
+  // Release: what the handler wrote on the stack in this thread comes before what it writes there in the next.
+  mine->thread.store(0, std::memory_order_release);
 }
 
 void RepairAfterFork() {
