@@ -24,6 +24,9 @@
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
 
 namespace hakmem::os {
 namespace {
@@ -104,7 +107,10 @@ int Unmap(void* ptr, size_t size) {
 
 int Purge(void* ptr, size_t size) {
   if (int error = Enter(Call::kPurge); error != 0) return error;
-  return static_cast<int>(-Syscall(SYS_madvise, AsLong(ptr), size, MADV_DONTNEED));
+  intptr_t result = Syscall(SYS_madvise, AsLong(ptr), size, MADV_DONTNEED);
+  // Locked, or a fault of ours: a kernel that does not know this either says EINVAL again.
+  if (result == -EINVAL) result = Syscall(SYS_madvise, AsLong(ptr), size, MADV_DONTNEED_LOCKED);
+  return static_cast<int>(-result);
 }
 
 int AdviseHuge(void* ptr, size_t size, bool huge) {

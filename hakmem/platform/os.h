@@ -28,7 +28,8 @@ struct MapResult {
 // munmap(2). 0 or errno.
 int Unmap(void* ptr, size_t size);
 
-// madvise(2) MADV_DONTNEED: the pages leave the resident set at once and read as zero afterwards. 0 or errno.
+// madvise(2) MADV_DONTNEED: the pages leave the resident set at once and read as zero afterwards. Those that are locked
+// into memory as well (MADV_DONTNEED_LOCKED), where the kernel does that: from Linux 5.18 on. 0 or errno.
 int Purge(void* ptr, size_t size);
 
 // madvise(2) MADV_HUGEPAGE or MADV_NOHUGEPAGE. A kernel without huge pages answers EINVAL, which is no fault.

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -76,6 +77,21 @@ TEST(OsTest, NoHugePageReturnsWhereTheProcessGetsNone) {
   int status = 0;
   ASSERT_EQ(waitpid(child, &status, 0), child);
   EXPECT_EQ(status, 0);
+}
+
+TEST(OsTest, LockedMemoryIsPurgedWhereTheKernelDoesThat) {
+  constexpr int kDontNeedLocked = 24;  // madvise(2), from Linux 5.18 on
+  char* map = static_cast<char*>(Map(nullptr, kSize, false).ptr);
+  ASSERT_NE(map, nullptr);
+  const bool does = madvise(map, kSize, kDontNeedLocked) == 0;
+  if (mlock(map, kSize) != 0) GTEST_SKIP() << "so much memory may not be locked here";
+  map[0] = map[kSize - 1] = 7;
+  EXPECT_EQ(Purge(map, kSize), does ? 0 : EINVAL);
+  if (does) {
+    EXPECT_EQ(ResidentBytes(map, kSize), 0u);
+    EXPECT_TRUE(test::IsZero(map, kSize));
+  }
+  Unmap(map, kSize);
 }
 
 TEST(OsTest, RemapMovesPages) {

@@ -110,7 +110,7 @@ size_t GiveBackIdle(size_t bytes) { return Purge(bytes, 1, bytes); }
 
 void Balance() {
   // What an early purge left as too scattered is not looked through again before a good deal has come to it; what the
-  // system would not take (locked memory) is not offered again at once. Guesses: they order nothing.
+  // system would not take (locked memory, before Linux 5.18) is not offered again at once. Guesses: they order nothing.
   static constinit std::atomic<size_t> scattered{0};
   static constinit std::atomic<size_t> refused{0};
   static constinit std::atomic<uint64_t> refused_ms{0};
