@@ -198,10 +198,65 @@ bool GiveUpKept(const char* at) {
   return true;
 }
 
+// Pieces for a block; nullptr without memory, also when the pool has given up its idle superslabs.
+char* AcquirePieces(size_t pieces, size_t alignment) {
+  void* base = arena::Acquire(pieces, alignment);
+  if (base == nullptr && pool::GiveUpIdleSuperslabs()) base = arena::Acquire(pieces, alignment);
+  return static_cast<char*>(base);
+}
+
 // Takes the pieces behind the block, which may be those of the kept one.
 bool ExtendInPlace(const HugeBlock& block, size_t more) {
   if (arena::ExtendInPlace(block.base(), block.pieces, more)) return true;
   return GiveUpKept(block.base() + BytesOf(block)) && arena::ExtendInPlace(block.base(), block.pieces, more);
+}
+
+// Makes the block `pieces` long where it is. False, and nothing done, when the pieces behind it cannot be had.
+bool Extend(HugeBlock* block, size_t pieces) {
+  const size_t had = block->pieces;
+  if (!ExtendInPlace(*block, pieces - had)) return false;
+  block->pieces = pieces;
+  if (address_map::Enter(block, pieces)) return true;
+  arena::Release(block->base() + (had << kSuperslabShift), pieces - had);
+  block->pieces = had;
+  return false;
+}
+
+// Makes the block `pieces` long, for `size` bytes, somewhere else, with its pages. False, and nothing done, when that
+// cannot be.
+bool MovePages(HugeBlock* block, size_t pieces, size_t size) {
+  // A move that fails may have unmapped its target, and addresses outside of the window the kernel gives to other
+  // threads: what they map there in the meantime could not be told from what is ours. The caller copies.
+  if (!InWindow(block->base())) return false;
+  char* const to = AcquirePieces(pieces, kSuperslabSize);
+  if (to == nullptr) return false;
+  if (!InWindow(to)) {
+    arena::Release(to, pieces);  // as above
+    return false;
+  }
+  char* const from = block->base();
+  const size_t had = block->pieces;
+  // The new entries first: they may need memory, and after the move there is no way back.
+  block->SetBase(to);
+  const bool entered = address_map::Enter(block, pieces);
+  // One kind of pages, so that it is one kernel area: mremap takes no more than one.
+  arena::SetHugePages(from, had, true);
+  // The old ones go before the move: from then on the kernel may give these addresses to another thread, which enters
+  // what it maps there.
+  if (entered) address_map::Remove(from, had);
+  if (!entered || !gate::MoveOnto(from, had << kSuperslabShift, to, pieces << kSuperslabShift)) {
+    if (entered) address_map::Remove(to, pieces);
+    block->SetBase(from);
+    HAK_CHECK(address_map::Enter(block, had));  // needs no memory: the addresses had entries
+    // A move that failed may have unmapped its target before.
+    arena::Discard(to, pieces);
+    return false;
+  }
+  arena::Moved(from, had, to, pieces);
+  block->pieces = pieces;
+  // Whatever its addresses were before.
+  if (FilledPieces(size) < pieces) arena::SetHugePages(to + ((pieces - 1) << kSuperslabShift), 1, false);
+  return true;
 }
 
 // The program may touch the first `size` bytes of the block's pieces.
@@ -262,8 +317,7 @@ void* Allocate(size_t size, size_t alignment, bool zero) {
     return block->base();
   }
   block->pieces = PiecesFor(size);
-  block->SetBase(
-      static_cast<char*>(arena::Acquire(block->pieces, alignment < kSuperslabSize ? kSuperslabSize : alignment)));
+  block->SetBase(AcquirePieces(block->pieces, alignment < kSuperslabSize ? kSuperslabSize : alignment));
   if (block->base() == nullptr) {
     LockHolder hold(lock);
     GiveSpare(block);
@@ -404,48 +458,10 @@ void* Resize(void* p, Region* region, size_t size) {
       arena::Release(tail, count);
       pool::Balance();
     }
-  } else if (ExtendInPlace(*block, pieces - block->pieces)) {
-    const size_t had = block->pieces;
-    block->pieces = pieces;
-    if (!address_map::Enter(block, pieces)) {
-      arena::Release(block->base() + (had << kSuperslabShift), pieces - had);
-      block->pieces = had;
-      return nullptr;
-    }
-  } else if (!InWindow(block->base())) {
-    // A move that fails may have unmapped its target, and these addresses the kernel gives to other threads: what they
-    // map there in the meantime could not be told from what is ours. The caller copies.
-    return nullptr;
-  } else {
-    char* to = static_cast<char*>(arena::Acquire(pieces, kSuperslabSize));
-    if (to == nullptr) return nullptr;
-    if (!InWindow(to)) {
-      arena::Release(to, pieces);  // as above
-      return nullptr;
-    }
-    char* from = block->base();
-    const size_t had = block->pieces;
-    // The new entries first: they may need memory, and after the move there is no way back.
-    block->SetBase(to);
-    const bool entered = address_map::Enter(block, pieces);
-    // One kind of pages, so that it is one kernel area: mremap takes no more than one.
-    arena::SetHugePages(from, had, true);
-    // The old ones go before the move: from then on the kernel may give these addresses to another thread, which enters
-    // what it maps there.
-    if (entered) address_map::Remove(from, had);
-    if (!entered || !gate::MoveOnto(from, had << kSuperslabShift, to, pieces << kSuperslabShift)) {
-      if (entered) address_map::Remove(to, pieces);
-      block->SetBase(from);
-      HAK_CHECK(address_map::Enter(block, had));  // needs no memory: the addresses had entries
-      // A move that failed may have unmapped its target before.
-      arena::Discard(to, pieces);
-      return nullptr;
-    }
-    arena::Moved(from, had, to, pieces);
-    block->pieces = pieces;
-    // Whatever its addresses were before.
-    if (FilledPieces(size) < pieces) arena::SetHugePages(to + ((pieces - 1) << kSuperslabShift), 1, false);
-    by_moving = true;
+  } else if (!Extend(block, pieces)) {
+    by_moving = MovePages(block, pieces, size);
+    // Without memory for other pieces what was idle has gone, and that may be enough for those behind the block.
+    if (!by_moving && !Extend(block, pieces)) return nullptr;
   }
   // Of a block that grows what it had may be there already.
   if (size > old_size) SetHugePages(*block, FilledPieces(size, true), PiecesFor(old_size));

@@ -42,6 +42,9 @@ void Release(Cache& cache, Slab& slab);
 // Gives idle memory back to the system: about `bytes`, or all there is with SIZE_MAX. Bytes given back.
 size_t GiveBackIdle(size_t bytes);
 
+// Gives the idle superslabs up to the page arena, where blocks of any length find them. False when there are none.
+bool GiveUpIdleSuperslabs();
+
 // Gives back what the idle budget says is too much or too old. Cheap when there is nothing to do; called wherever
 // memory became idle, and by refill from time to time.
 void Balance();
