@@ -198,6 +198,13 @@ bool GiveUpKept(const char* at) {
   return true;
 }
 
+// Whether there can be no such block, whatever goes back before: one that is asked for does not cost the idle memory.
+bool IsBeyondAll(size_t pieces, size_t alignment) {
+  constexpr size_t kAddresses = size_t{1} << address_map::kAddressBits;
+  if (pieces >= kAddresses >> kSuperslabShift || alignment >= kAddresses) return true;
+  return g_options.memory_limit != 0 && pieces << kSuperslabShift > g_options.memory_limit;
+}
+
 // Pieces for a block; nullptr without memory, also when the pool has given up its idle superslabs.
 char* AcquirePieces(size_t pieces, size_t alignment) {
   void* base = arena::Acquire(pieces, alignment);
@@ -304,6 +311,7 @@ void ReportNotHeld(const char* where, const void* p, const HugeBlock& block) {
 
 void* Allocate(size_t size, size_t alignment, bool zero) {
   size = RoundToPages(size);
+  if (IsBeyondAll(PiecesFor(size), alignment)) return nullptr;
   bool reused = !zero && alignment <= kSuperslabSize;
   HugeBlock* block = Begin(size, &reused);
   if (block == nullptr) return nullptr;
@@ -445,6 +453,7 @@ void* Resize(void* p, Region* region, size_t size) {
   const size_t old_size = block->size.load(std::memory_order_relaxed);  // the caller's own block
   size = RoundToPages(size);
   const size_t pieces = PiecesFor(size);
+  if (IsBeyondAll(pieces, kSuperslabSize)) return nullptr;
   bool by_moving = false;
   if (IsBetterCopied(*block, old_size, size) && CopyToHugePages(block, old_size, size)) {
     by_moving = true;

@@ -436,6 +436,32 @@ TEST_F(HugeTest, MisuseIsReportedAndDoesNothing) {
   Free(p, region);
 }
 
+TEST_F(HugeTest, WhatNobodyCanHaveCostsNoIdleMemory) {
+  // One that had better be copied.
+  char* const p = Take(kPiece / 2);
+  memset(p, 1, kPiece / 2);
+  Give(Take(5 * kPiece));
+  const uint64_t mapped = gate::GetAccount().mapped;
+  ASSERT_GE(mapped, 6 * kPiece);
+  for (size_t size = size_t{1} << 62; size >> 48 != 0; size /= 2) {
+    EXPECT_EQ(Take(size), nullptr);
+    EXPECT_EQ(Take(size, kPiece, true), nullptr);
+    EXPECT_EQ(Take(kPiece, size), nullptr);
+    EXPECT_EQ(Change(p, size), nullptr);
+    EXPECT_EQ(gate::GetAccount().mapped, mapped) << size;
+  }
+  g_options.memory_limit = mapped + 10 * kPiece;
+  EXPECT_EQ(Take(g_options.memory_limit + 1), nullptr);
+  EXPECT_EQ(Change(p, g_options.memory_limit + 1), nullptr);
+  EXPECT_EQ(gate::GetAccount().mapped, mapped);
+  // That much is there: what is idle has to go for it.
+  char* const most = Take(g_options.memory_limit - kPiece);
+  EXPECT_NE(most, nullptr);
+  Give(most);
+  Give(p);
+  g_options.memory_limit = 0;
+}
+
 // Who frees or resizes a block a second time may come so late that its metadata are those of another block.
 TEST_F(HugeTest, MetadataThatLiveAgainAreAnotherBlocks) {
   g_options.on_error = static_cast<uint64_t>(OnError::kContinue);

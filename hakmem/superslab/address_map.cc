@@ -9,10 +9,9 @@ namespace {
 
 constinit std::atomic<Region*> window_regions[kWindowSuperslabs] = {};
 
-// Outside the window: two levels over the 27 bits above a superslab of a 48-bit address. (x86-64 gives programs 47
-// bits, aarch64 48; beyond that both only give what is asked for by an address.)
+// Outside the window: two levels over the bits above a superslab.
 constexpr unsigned kLeafBits = 13;
-constexpr unsigned kRootBits = 14;
+constexpr unsigned kRootBits = kAddressBits - kSuperslabShift - kLeafBits;
 struct Leaf {
   std::atomic<Region*> regions[size_t{1} << kLeafBits];
 };

@@ -20,6 +20,10 @@ namespace hakmem::address_map {
 
 inline constexpr uint32_t kNoTag = 0;
 
+// Of an address that can be entered. Linux gives programs on x86-64 addresses of 47 bits, and on aarch64 of 48; beyond
+// that, where there is more, only to those that ask for it.
+inline constexpr unsigned kAddressBits = 48;
+
 inline uint32_t* TagOf(const void* p) {
   return reinterpret_cast<uint32_t*>(g_window_base) + (WindowOffset(p) >> kSlabShift);
 }
