@@ -158,9 +158,9 @@ struct Superslab : Region {
   // hold bytes.
   void Prepare(char* address, bool is_dirty);
   // The slab that holds `p`, which lies in this superslab. (Or did: who frees a block twice may find the superslab of
-  // the first time, which begins elsewhere by now.)
+  // the first time, which begins elsewhere by now. Wherever that is, it is aligned.)
   Slab& SlabAt(const void* p) {
-    const size_t slot = (static_cast<size_t>(static_cast<const char*>(p) - base()) >> kSlabShift) % kSlabsPerSuperslab;
+    const size_t slot = (reinterpret_cast<uintptr_t>(p) >> kSlabShift) % kSlabsPerSuperslab;
     return slabs[slot - head_delta[slot]];
   }
 };
