@@ -70,27 +70,48 @@ Lock& LockAt(int i) {
   }
 }
 
+// A thread that holds none of the locks waits for each as long as it takes: who holds one waits for no other. A thread
+// that holds one, because its signal handler forks, must not: another one that forks may have taken some and wait for
+// that very one, and of two such threads each would wait for the other. So long is far more than a holder takes.
+constexpr uint64_t kMostWaitMs = 1000;
+
 void BeforeFork() HAK_NO_THREAD_SAFETY_ANALYSIS {
-  for (int i = 0; i < kLockCount; ++i) LockAt(i).AcquireForFork();
+  bool holds = false;
+  for (int i = 0; i < kLockCount; ++i) holds = holds || LockAt(i).IsHeldByCaller();
+  const uint64_t give_up_ms = holds ? os::NowMs() + kMostWaitMs : 0;
+  for (int i = 0; i < kLockCount; ++i) LockAt(i).AcquireForFork(give_up_ms);
+}
+
+// Between BeforeFork and the releases: whether all that the locks guard is whole. It is not when the fork came from a
+// signal handler while its thread held one.
+bool AllWhole() {
+  for (int i = 0; i < kLockCount; ++i) {
+    if (!LockAt(i).IsWhole()) return false;
+  }
+  return true;
 }
 
 void AfterForkInParent() HAK_NO_THREAD_SAFETY_ANALYSIS {
+  const bool whole = AllWhole();
   for (int i = kLockCount; i-- > 0;) LockAt(i).ReleaseInParent();
-  if (trace::On()) trace::Forked();
+  if (trace::On() && whole) trace::Forked();
 }
 
 void AfterForkInChild() HAK_NO_THREAD_SAFETY_ANALYSIS {
+  const bool whole = AllWhole();
   for (int i = kLockCount; i-- > 0;) LockAt(i).ReleaseInChild();
   Heap* heap = DrivenHeap();
   if (heap == NotStartedHeap() || heap == FinishedHeap()) heap = nullptr;
-  pool::RepairAfterFork(huge::KeptBytes(), heap != nullptr && heap->busy);
-  heap_pool::AbandonOthersInChild(heap, tiny::RepairAfterFork);
+  // A signal handler that forks may have interrupted this very thread. What that was about goes on after the handler.
+  const bool interrupted = !whole || pool::IsGivingBack() || heap_pool::IsAtWork(heap);
+  pool::RepairAfterFork(interrupted ? 0 : huge::KeptBytes(), interrupted);
+  heap_pool::AbandonOthersInChild(heap, whole ? tiny::RepairAfterFork : nullptr);
   background::ForgetInChild();
   if (heap != nullptr) heap->thread.store(static_cast<uint32_t>(os::ThreadId()), std::memory_order_relaxed);  // reports
   ReportText::ForgetInChild();
   crash_handler::RepairAfterFork();
   ring::RepairAfterFork();
-  trace::RepairAfterFork();
+  trace::RepairAfterFork(whole);
   HAK_LOG(kInfo, "forked child");
 }
 

@@ -28,24 +28,39 @@ class HAK_CAPABILITY("mutex") Lock {
 
   // Around fork(2), by the thread that forks. In between it goes through the lock, which guards consistent data then:
   // fork handlers of the program may allocate at any time. In the child, threads that waited are gone.
-  void AcquireForFork() HAK_ACQUIRE();
+  //
+  // A signal handler that forks may have interrupted its own thread while that held the lock: waiting would have no
+  // end. The lock is left alone then, and so it is by the two functions below: the interrupted code releases it.
+  // Nor does such a thread wait for others beyond `give_up_ms` (of os::NowMs; 0: no end): they may wait for it.
+  void AcquireForFork(uint64_t give_up_ms) HAK_ACQUIRE();
   void ReleaseInParent() HAK_RELEASE();
   void ReleaseInChild() HAK_RELEASE();
+
+  bool IsHeldByCaller() const;
+  // After AcquireForFork: whether it took the lock, so that nobody is in the middle of changing what that guards.
+  bool IsWhole() const { return IsHeldByCaller() && left_alone_ == 0; }
 
   // Read without the lock for statistics; exact when the process is quiet.
   uint64_t acquired() const { return acquired_.load(std::memory_order_relaxed); }    // a count, orders nothing
   uint64_t contended() const { return contended_.load(std::memory_order_relaxed); }  // a count, orders nothing
 
  private:
-  enum : uint32_t { kFree = 0, kHeld = 1, kHeldWithWaiters = 2 };
-  void AcquireSlow();
-  void NoteAcquired();
-  bool IsForking() const;
+  // The thread pointer of the holder, which fork keeps, and these; or 0. In one word, so that there is no moment at
+  // which a thread holds the lock and a signal handler of its does not see that.
+  static constexpr uint64_t kFree = 0;
+  static constexpr uint64_t kWaiters = 1;
+  static constexpr uint64_t kForking = 2;  // held by a thread that forks
+  static uint64_t HolderOf(uint64_t word) { return word & ~(kWaiters | kForking); }
 
-  std::atomic<uint32_t> word_{kFree};
-  // The thread pointer, which fork keeps, of a thread that forks and so holds the lock; else 0.
-  std::atomic<uintptr_t> forking_{0};
+  bool AcquireSlow(uint64_t held, uint64_t give_up_ms);
+  void NoteAcquired();
+  void Wake(uint64_t word);
+  std::atomic<uint32_t>* Futex();
+
+  std::atomic<uint64_t> word_{kFree};
   const LockRank rank_;
+  // How many forks of the holder, one within the other, found the lock held. The holder's alone.
+  uint32_t left_alone_ = 0;
   std::atomic<uint64_t> acquired_{0};
   std::atomic<uint64_t> contended_{0};
 };

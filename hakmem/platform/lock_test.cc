@@ -2,6 +2,7 @@
 
 #include "gtest/gtest.h"
 #include "hakmem/platform/build.h"
+#include "hakmem/platform/os.h"
 #include "testing/support/threads.h"
 
 namespace hakmem {
@@ -36,6 +37,60 @@ TEST(LockTest, TryAcquireFailsWhileHeld) HAK_NO_THREAD_SAFETY_ANALYSIS {
 TEST(LockTest, RisingRanksAreFine) {
   LockHolder first(low);
   LockHolder second(high);
+}
+
+// A signal handler forks while its thread holds the lock, and another one interrupts that handler.
+TEST(LockTest, AForkLeavesALockAloneThatItsThreadHolds) HAK_NO_THREAD_SAFETY_ANALYSIS {
+  Lock lock(LockRank::kArena);
+  lock.AcquireForFork(0);
+  EXPECT_TRUE(lock.IsWhole());
+  lock.ReleaseInParent();
+  EXPECT_FALSE(lock.IsHeldByCaller());
+  lock.Acquire();
+  for (int forks = 1; forks <= 2; ++forks) {
+    lock.AcquireForFork(0);
+    EXPECT_TRUE(lock.IsHeldByCaller());
+    EXPECT_FALSE(lock.IsWhole());
+  }
+  lock.ReleaseInParent();
+  lock.ReleaseInChild();
+  EXPECT_TRUE(lock.IsHeldByCaller()) << "the interrupted code holds it still";
+  lock.Release();
+  EXPECT_FALSE(lock.IsHeldByCaller());
+  ASSERT_TRUE(lock.TryAcquire());
+  lock.Release();
+}
+
+TEST(LockTest, AForkWithinAForkLeavesTheLocksOfTheOuterOne) HAK_NO_THREAD_SAFETY_ANALYSIS {
+  Lock lock(LockRank::kArena);
+  lock.AcquireForFork(0);
+  lock.AcquireForFork(0);
+  EXPECT_FALSE(lock.IsWhole());
+  lock.ReleaseInParent();
+  EXPECT_TRUE(lock.IsWhole());
+  test::RunInThread([&]() HAK_NO_THREAD_SAFETY_ANALYSIS { EXPECT_FALSE(lock.TryAcquire()); });
+  lock.ReleaseInParent();
+  ASSERT_TRUE(lock.TryAcquire());
+  lock.Release();
+}
+
+TEST(LockTest, AForkThatHoldsALockDoesNotWaitForOthersForEver) HAK_NO_THREAD_SAFETY_ANALYSIS {
+  Lock lock(LockRank::kArena);
+  lock.Acquire();
+  test::RunInThread([&]() HAK_NO_THREAD_SAFETY_ANALYSIS {
+    lock.AcquireForFork(os::NowMs() + 30);
+    EXPECT_FALSE(lock.IsWhole());
+    lock.ReleaseInParent();
+  });
+  EXPECT_TRUE(lock.IsHeldByCaller()) << "nobody else's to release";
+  lock.Release();
+  EXPECT_FALSE(lock.IsHeldByCaller());
+  // Whoever held it is gone in the child.
+  test::RunInThread([&]() HAK_NO_THREAD_SAFETY_ANALYSIS { lock.Acquire(); });
+  lock.AcquireForFork(os::NowMs() + 1);
+  lock.ReleaseInChild();
+  ASSERT_TRUE(lock.TryAcquire());
+  lock.Release();
 }
 
 #if !defined(HAKMEM_BUILD_RELEASE)

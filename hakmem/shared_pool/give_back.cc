@@ -27,6 +27,22 @@ constexpr uint64_t kOfferedAgainMs = 1000;
 // Balance, one thread at a time: a second one would only take the lock in turns with the first.
 constinit std::atomic<bool> balancing{false};
 
+// How often the calling thread is inside Purge. A signal handler may ask; the compiler is kept from moving the changes.
+__thread uint32_t giving_back __attribute__((tls_model("initial-exec"))) = 0;
+class GivingBack {
+ public:
+  GivingBack() {
+    ++giving_back;
+    std::atomic_signal_fence(std::memory_order_seq_cst);  // see above
+  }
+  ~GivingBack() {
+    std::atomic_signal_fence(std::memory_order_seq_cst);  // see above
+    --giving_back;
+  }
+  GivingBack(const GivingBack&) = delete;
+  GivingBack& operator=(const GivingBack&) = delete;
+};
+
 // Purges what is idle inside a superslab that is in use, when there are `least` idle slots. Bytes given back.
 size_t PurgeSlots(Superslab& superslab, int least) {
   // Relaxed: hints; the exchange below takes the slots.
@@ -78,6 +94,7 @@ size_t PurgeSlots(Superslab& superslab, int least) {
 // Purges about `bytes`: whole superslabs first, then slots of those that have `least_slots` idle ones; beyond
 // `split_bytes` out of huge pages only where that is worth it. Bytes given back.
 size_t Purge(size_t bytes, int least_slots, size_t split_bytes) {
+  const GivingBack giving_back_now;
   size_t done = arena::PurgeIdle(bytes);
   while (done < bytes && DissolveOldest()) done += arena::PurgeIdle(bytes - done);
   // From the top: stage 2 takes from the bottom.
@@ -140,6 +157,8 @@ void Balance() {
     if (purged == 0 && g_idle.idle() <= idle) return;
   }
 }
+
+bool IsGivingBack() { return giving_back != 0; }
 
 void RepairAfterFork(size_t idle_elsewhere, bool interrupted) {
   balancing.store(false, std::memory_order_relaxed);  // a new child has one thread

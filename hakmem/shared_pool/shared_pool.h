@@ -49,9 +49,13 @@ bool GiveUpIdleSuperslabs();
 // memory became idle, and by refill from time to time.
 void Balance();
 
+// Whether the calling thread is in the middle of giving idle memory back: what a signal handler asks.
+bool IsGivingBack();
+
 // In a forked child, while it has one thread: a thread that is gone may have been in Balance, or about to count what it
 // took or gave up. `idle_elsewhere` bytes are idle that neither the page arena nor the pool has. `interrupted`: the
-// fork came from a signal handler in the middle of a slow path, which goes on and does its own counting.
+// fork came from a signal handler in the middle of something, which goes on and does its own counting; nothing is
+// counted anew then, nor is a lock taken.
 void RepairAfterFork(size_t idle_elsewhere, bool interrupted);
 
 // Superslabs in use now.

@@ -171,6 +171,9 @@ struct alignas(64) Heap {
   Heap* pool_next;
   // What its slabs filled when it became the warm heap, until its next driver stops; 0 of all other heaps.
   size_t warm_slots;
+  // The thread pointer, which fork keeps, of who drives it; 0: nobody. A thread drives its own heap, and for a moment
+  // others: one that it borrows or tidies, one that it is about to make its own, one that it puts back.
+  uintptr_t driven_by;
 
   // By list.
   Block*& alloc(unsigned list) {

@@ -28,10 +28,20 @@ constinit Heap* unmade_end HAK_GUARDED_BY(lock) = nullptr;
 // Heaps whose making failed for want of memory, with what they have got so far.
 constinit Heap* half_made HAK_GUARDED_BY(lock) = nullptr;
 
+// With the lock, or for a heap that nobody else knows. It is counted afterwards, so that the count of a child that is
+// forked in between is too high rather than too low.
+void StartDriver(Heap* heap) {
+  heap->who.driver.Start();
+  heap->driven_by = ThreadPointer();
+  heap->state.Set(HeapState::kDriven);
+}
+void CountDriver() { driven.fetch_add(1, std::memory_order_relaxed); }  // a number, orders nothing
+
 void StopDriver(Heap* heap) HAK_REQUIRES(lock) {
   inherited -= heap->warm_slots;
   heap->warm_slots = 0;
   heap->who.driver.Stop();
+  heap->driven_by = 0;
   for (ClassSet& set : heap->to_visit) set.SetAll(false);
   driven.fetch_sub(1, std::memory_order_relaxed);  // a number, orders nothing
 }
@@ -53,9 +63,8 @@ void Unlink(Heap* heap) HAK_REQUIRES(lock) {
     (heap->pool_prev != nullptr ? heap->pool_prev->pool_next : pooled) = heap->pool_next;
     if (heap->pool_next != nullptr) heap->pool_next->pool_prev = heap->pool_prev;
   }
-  heap->who.driver.Start();
-  heap->state.Set(HeapState::kDriven);
-  driven.fetch_add(1, std::memory_order_relaxed);  // a number, orders nothing
+  StartDriver(heap);
+  CountDriver();
 }
 
 std::atomic<Heap*>* EntryOf(HeapId id, bool make) {
@@ -126,10 +135,9 @@ Heap* Make() {
   const uint32_t wide_tag = TagOf(&heap->rest->free[0]);
   if (wide_tag == 0) step_tag = 0;
   heap->who = {id, step_tag, wide_tag};
-  heap->who.driver.Start();
-  heap->state.Set(HeapState::kDriven);
-  driven.fetch_add(1, std::memory_order_relaxed);  // a number, orders nothing
-  entry->store(heap, std::memory_order_release);   // publishes the heap as set up
+  StartDriver(heap);
+  entry->store(heap, std::memory_order_release);  // publishes the heap as set up
+  CountDriver();
   return heap;
 }
 
@@ -203,39 +211,69 @@ void ForEach(Visitor visit, void* context) {
   }
 }
 
-void AbandonOthersInChild(Heap* survivor, void (*repair)(Heap& heap)) {
+namespace {
+
+bool IsDrivenByCaller(const Heap& heap) {
+  return heap.state.Get() == HeapState::kDriven && heap.driven_by == ThreadPointer();
+}
+
+// A heap of a thread that is gone, or of nobody.
+void Abandon(Heap& heap, void (*repair)(Heap& heap)) {
+  const HeapState state = heap.state.Get();
+  if (state == HeapState::kOrphaned) return;
+  heap.thread.store(0, std::memory_order_relaxed);  // for reports
+  // A thread of the child may get the thread pointer of the one that is gone.
+  for (unsigned list = 0; list < kListedClasses; ++list) heap.free(list).filled = 0;
+  if (heap.busy || (repair == nullptr && state == HeapState::kDriven)) {
+    heap.state.Set(HeapState::kOrphaned);
+    return;
+  }
+  if (repair == nullptr) return;
+  heap.who.driver.Start();
+  repair(heap);
+  if (state == HeapState::kDriven) {
+    Release(&heap);
+  } else {
+    heap.who.driver.Stop();
+  }
+}
+
+}  // namespace
+
+bool IsAtWork(const Heap* own) {
   struct Context {
-    Heap* survivor;
-    void (*repair)(Heap& heap);
-  } context = {survivor, repair};
+    const Heap* own;
+    bool at_work;
+  } context = {own, false};
   ForEach(
       [](Heap& heap, void* opaque) {
-        const Context& c = *static_cast<Context*>(opaque);
-        if (&heap == c.survivor) {
-          c.repair(heap);
-          return;
-        }
-        const HeapState state = heap.state.Get();
-        if (state == HeapState::kOrphaned) return;
-        heap.thread.store(0, std::memory_order_relaxed);  // for reports
-        // A thread of the child may get the thread pointer of the one that is gone.
-        for (unsigned list = 0; list < kListedClasses; ++list) heap.free(list).filled = 0;
-        if (heap.busy) {
-          heap.state.Set(HeapState::kOrphaned);
-          return;
-        }
-        heap.who.driver.Start();
-        c.repair(heap);
-        if (state == HeapState::kDriven) {
-          Release(&heap);
-        } else {
-          heap.who.driver.Stop();
-        }
+        Context& c = *static_cast<Context*>(opaque);
+        if (IsDrivenByCaller(heap) && (heap.busy || &heap != c.own)) c.at_work = true;
       },
       &context);
-  driven.store(survivor != nullptr ? 1 : 0, std::memory_order_relaxed);  // a child has one thread
+  return context.at_work;
+}
+
+void AbandonOthersInChild(Heap* own, void (*repair)(Heap& heap)) {
+  struct Context {
+    Heap* own;
+    void (*repair)(Heap& heap);
+    uint32_t driven;
+    size_t inherited;
+  } context = {own, repair, 0, 0};
+  ForEach(
+      [](Heap& heap, void* opaque) {
+        Context& c = *static_cast<Context*>(opaque);
+        if (!IsDrivenByCaller(heap)) return Abandon(heap, c.repair);
+        ++c.driven;
+        c.inherited += heap.warm_slots;
+        if (&heap == c.own && !heap.busy && c.repair != nullptr) c.repair(heap);
+      },
+      &context);
+  driven.store(context.driven, std::memory_order_relaxed);  // a child has one thread
+  if (repair == nullptr) return;
   LockHolder hold(lock);
-  inherited = survivor != nullptr ? survivor->warm_slots : 0;  // what orphans have is nobody's
+  inherited = context.inherited;  // what orphans have is nobody's
 }
 
 Lock& PoolLock() { return lock; }

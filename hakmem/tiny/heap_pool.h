@@ -40,9 +40,15 @@ Heap* ById(HeapId id);
 using Visitor = void (*)(Heap& heap, void* context);
 void ForEach(Visitor visit, void* context);
 
+// In a forked child, while it has one thread: whether that is in the middle of something with a heap, be it `own`, its
+// own one (nullptr: it has none), or another that it drives.
+bool IsAtWork(const Heap* own);
+
 // In a forked child, while it has one thread: the heaps of threads that are gone become pooled, or orphans when they
-// were in the middle of something. `repair` is called for each that is not an orphan, the survivor among them.
-void AbandonOthersInChild(Heap* survivor, void (*repair)(Heap& heap));
+// were in the middle of something. `repair` is called for each that is not an orphan, `own` among them; not for one
+// that the child's thread is in the middle of something with. nullptr: no lock may be taken, as that thread holds one;
+// the heaps of those that are gone then become orphans all.
+void AbandonOthersInChild(Heap* own, void (*repair)(Heap& heap));
 
 Lock& PoolLock();
 

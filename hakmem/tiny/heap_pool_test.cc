@@ -19,6 +19,13 @@ namespace {
 
 using HeapPoolTest = HeapTest;
 
+// A heap that another thread drives, which is gone in a child.
+Heap* AcquireInThread() {
+  Heap* heap = nullptr;
+  test::RunInThread([&heap] { heap = heap_pool::Acquire(); });
+  return heap;
+}
+
 TEST_F(HeapPoolTest, AnIdBelongsToOneHeapForEver) {
   std::vector<Heap*> heaps;
   std::set<HeapId> ids;
@@ -110,8 +117,8 @@ TEST_F(HeapPoolTest, ThreadsGetHeapsOfTheirOwn) {
 
 TEST_F(HeapPoolTest, AChildPoolsTheHeapsOfThreadsThatAreGone) {
   Heap* const survivor = heap_pool::Acquire();
-  Heap* const quiet = heap_pool::Acquire();
-  Heap* const busy = heap_pool::Acquire();
+  Heap* const quiet = AcquireInThread();
+  Heap* const busy = AcquireInThread();
   busy->busy = true;
   quiet->free(3).filled = busy->free(3).filled = 12345;
   survivor->free(3).filled = 54321;
@@ -131,6 +138,50 @@ TEST_F(HeapPoolTest, AChildPoolsTheHeapsOfThreadsThatAreGone) {
   survivor->free(3).filled = 0;
   heap_pool::Release(survivor);
   heap_pool::Release(quiet);
+}
+
+// A signal handler forks, while its thread works on heaps that are not, or not yet, its own.
+TEST_F(HeapPoolTest, AChildLeavesAloneWhatItsThreadIsInTheMiddleOf) {
+  Heap* const own = heap_pool::Acquire();
+  EXPECT_FALSE(heap_pool::IsAtWork(own));
+  EXPECT_TRUE(heap_pool::IsAtWork(nullptr)) << "about to become its own";
+  own->busy = true;
+  EXPECT_TRUE(heap_pool::IsAtWork(own));
+  Heap* const other = heap_pool::Acquire();
+  Heap* const gone = AcquireInThread();
+  other->free(3).filled = 54321;
+  static std::vector<Heap*> repaired;
+  heap_pool::AbandonOthersInChild(own, [](Heap& heap) { repaired.push_back(&heap); });
+  EXPECT_EQ(std::count(repaired.begin(), repaired.end(), own), 0) << "its slow path goes on";
+  EXPECT_EQ(std::count(repaired.begin(), repaired.end(), other), 0);
+  EXPECT_EQ(std::count(repaired.begin(), repaired.end(), gone), 1);
+  EXPECT_EQ(other->state.Get(), HeapState::kDriven);
+  EXPECT_EQ(other->free(3).filled, 54321u);
+  EXPECT_EQ(heap_pool::DrivenHeaps(), 2u);
+  own->busy = false;
+  EXPECT_TRUE(heap_pool::IsAtWork(own));
+  other->free(3).filled = 0;
+  heap_pool::Release(other);
+  EXPECT_FALSE(heap_pool::IsAtWork(own));
+  heap_pool::Release(own);
+}
+
+// The child's thread holds a lock, so nothing may be done that takes one.
+TEST_F(HeapPoolTest, AChildThatMustNotTakeLocksPoolsNothing) HAK_NO_THREAD_SAFETY_ANALYSIS {
+  Heap* const own = heap_pool::Acquire();
+  Heap* const pooled = heap_pool::Acquire();
+  Heap* const gone = AcquireInThread();
+  heap_pool::Release(pooled);
+  gone->free(3).filled = 12345;
+  heap_pool::PoolLock().Acquire();
+  heap_pool::AbandonOthersInChild(own, nullptr);
+  heap_pool::PoolLock().Release();
+  EXPECT_EQ(own->state.Get(), HeapState::kDriven);
+  EXPECT_EQ(gone->state.Get(), HeapState::kOrphaned);
+  EXPECT_EQ(gone->free(3).filled, 0u);
+  EXPECT_EQ(heap_pool::Acquire(), pooled);
+  heap_pool::Release(pooled);
+  heap_pool::Release(own);
 }
 
 TEST_F(HeapPoolTest, TheWarmHeapComesFirst) {
@@ -166,12 +217,13 @@ TEST_F(HeapPoolTest, ThreadsInheritSoMuchAndNoMore) {
     return heap;
   };
   Heap* const first = inherit(kHalf);
-  Heap* const second = inherit(kHalf);
+  Heap* second = nullptr;
+  test::RunInThread([&] { second = inherit(kHalf); });
   ASSERT_TRUE(first != nullptr && second != nullptr);
   EXPECT_EQ(inherit(1), nullptr);
   // Who passes it on counts once.
   ASSERT_TRUE(heap_pool::ReleaseWarm(second, kHalf));
-  EXPECT_EQ(heap_pool::Acquire(), second);
+  EXPECT_EQ(AcquireInThread(), second);
   EXPECT_EQ(inherit(1), nullptr);
   heap_pool::Release(first);
   Heap* const third = inherit(kHalf);

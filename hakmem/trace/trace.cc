@@ -111,12 +111,13 @@ void Forked() {
   });
 }
 
-void RepairAfterFork() {
+void RepairAfterFork(bool may_allocate) {
   if (!g_on) return;
   Recorder* own = OwnRecorder();
   // Forked by a signal handler that came between two halves of a record: the second one still goes to the parent's
-  // chunk, where the parent writes the same. Nothing may be taken away under it, and the child is not recorded.
-  if (own != nullptr && own->writing) return file::Stop();
+  // chunk, where the parent writes the same. Nothing may be taken away under it, and the child is not recorded. Nor is
+  // one that must not allocate.
+  if (!may_allocate || (own != nullptr && own->writing)) return file::Stop();
   file::Leave();
   ForgetStreams(own);
   if (!NamesProcess(g_options.trace)) return;

@@ -44,8 +44,9 @@ void Trimmed(size_t keep);
 // The process was forked: in the parent.
 void Forked();
 
-// In a forked child, while it has one thread: a recording of its own, where %p gives it a file, or none.
-void RepairAfterFork();
+// In a forked child, while it has one thread: a recording of its own, where %p gives it a file, or none; none either
+// where it must not allocate.
+void RepairAfterFork(bool may_allocate);
 
 // At exit(3).
 void NoteExit();
