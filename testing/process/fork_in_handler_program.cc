@@ -3,7 +3,7 @@
 // usage: fork_in_handler_program step|timer small|listed|middle|huge|mixed|threads
 //
 // `step`: the processor's trap flag raises SIGTRAP after each instruction of the calls, and the handler forks at about
-// 800 of them, evenly spread. `timer`: for a second the handler comes when an interval timer, or another thread, sends
+// 200 of them, evenly spread. `timer`: for a second the handler comes when an interval timer, or another thread, sends
 // it. The child returns from the handler, ends what was interrupted, allocates, frees, starts a thread, and looks
 // whether all blocks hold what was written. The last line is "all children ended well".
 
@@ -220,10 +220,10 @@ bool Fork() {
 
 #if defined(__x86_64__)
 
-constexpr long kForks = 400;
+constexpr long kForks = 200;
 // Enough for all of it but in guard builds, which fill what is freed.
-constexpr long kMostSteps = 1'500'000;
-constexpr uint64_t kMostMs = 20'000;
+constexpr long kMostSteps = 500'000;
+constexpr uint64_t kMostMs = 8'000;
 thread_local volatile bool stepping = false;
 std::atomic<long> steps{0};
 long fork_each = 0;        // 0: count only
