@@ -119,25 +119,26 @@ struct alignas(64) HeapRest {
   Slab* bound[kClasses - 1 - kSteppedClasses];
   Slab*
       uncarved[kClasses];  // own slabs without free blocks, but with memory that was never handed out, linked both ways
-  Slab* bench[kClasses];   // own slabs with free blocks, linked both ways
   ClassSet has_hot;        // classes that have a hot slab
+  ClassSet has_bench;      // classes that ever had a slab on the bench
   size_t batch_bytes;      // in all lists set aside
   size_t batch_extra;      // what they may hold beyond the least
+  size_t outbox_bytes;     // in all entries
   uint32_t outbox_used;    // entries that hold blocks: numbers 1 to this
   uint32_t outbox_next;    // the number below has its turn to be sent; 0 and 1: the last one
+  uint32_t outbox_unowned;       // entries whose slab was nobody's when they were made
+  uint32_t outbox_unowned_next;  // as outbox_next, among these
+  // The number of a slab's entry, by the slab's address; 0: it has none.
+  uint8_t outbox_index[kOutboxIndex];
+  OutboxEntry outbox[kOutboxEntries + 1];  // number 0 is nobody's; the first ones lie in the page
 
+  Slab* bench[kClasses];           // see Heap::bench
   Slab* hot[kListedClasses];       // see Heap::hot
   Block* batches[kListedClasses];  // lists set aside; the second word of a list's first block links to the next list
   uint8_t batch_count[kListedClasses];
   uint8_t parts_left[kListedClasses];  // of ordered classes, how often the free list still gets more room
-  // The number of a slab's entry, by the slab's address; 0: it has none.
-  uint8_t outbox_index[kOutboxIndex];
-  uint32_t outbox_unowned;                 // entries whose slab was nobody's when they were made
-  uint32_t outbox_unowned_next;            // as outbox_next, among these
-  size_t outbox_bytes;                     // in all entries
-  OutboxEntry outbox[kOutboxEntries + 1];  // number 0 is nobody's
 };
-static_assert(offsetof(HeapRest, hot) <= 4096);
+static_assert(offsetof(HeapRest, outbox[14]) <= 4096);
 
 struct alignas(64) Heap {
   // What malloc and free touch. Heaps lie next to each other, so that a thread with few blocks costs half a page.
@@ -181,6 +182,8 @@ struct alignas(64) Heap {
   }
   // Of classes with lists.
   FreeList& free(unsigned c) { return c <= kSteppedClasses ? free_steps[c] : rest->free[c - kSteppedClasses - 1]; }
+  // The first of the own slabs with free blocks, which are linked both ways; nullptr when there is none.
+  Slab* bench(unsigned c) const { return rest->has_bench.Has(c) ? rest->bench[c] : nullptr; }
   // The slab that blocks of the class went back to last; nullptr when there is none.
   Slab* hot(unsigned c) const { return rest->has_hot.Has(c) ? rest->hot[c] : nullptr; }
   void SetHot(unsigned c, Slab* slab) {

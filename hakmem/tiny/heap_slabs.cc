@@ -60,7 +60,7 @@ void Forget(Heap& heap) {
 bool IsKept(Heap& heap, const OwnedSlab& owned) {
   Slab& slab = owned.slab();
   const unsigned c = slab.size_class();
-  if (slab.place != SlabPlace::kBound || heap.rest->bench[c] != nullptr) return false;
+  if (slab.place != SlabPlace::kBound || heap.bench(c) != nullptr) return false;
   if (c <= kMaxListedClass || heap.rest->kept == &slab) return true;
   if (Slab* former = heap.rest->kept; former != nullptr) {
     Forget(heap);
@@ -78,7 +78,7 @@ bool IsKept(Heap& heap, const OwnedSlab& owned) {
 // The list of a place, of slabs of a class.
 Slab*& ListOf(Heap& heap, SlabPlace place, unsigned size_class) {
   switch (place) {
-    case SlabPlace::kBench: return heap.rest->bench[size_class];
+    case SlabPlace::kBench: heap.rest->has_bench.Add(size_class); return heap.rest->bench[size_class];
     case SlabPlace::kUncarved: return heap.rest->uncarved[size_class];
     default: return heap.rest->full;
   }
@@ -144,8 +144,7 @@ void Settle(Heap& heap, OwnedSlab owned) {
 }
 
 bool WantsBlocks(Heap& heap, unsigned c) {
-  return heap.bound(c) != nullptr && heap.rest->bench[c] == nullptr &&
-         (c > kMaxListedClass || heap.free(c).head == nullptr);
+  return heap.bound(c) != nullptr && heap.bench(c) == nullptr && (c > kMaxListedClass || heap.free(c).head == nullptr);
 }
 
 void ReleaseOrPlace(Heap& heap, OwnedSlab owned) {
@@ -166,7 +165,7 @@ size_t CountSlots(Heap& heap, size_t most) {
   };
   heap.used.ForEach([&](unsigned c) {
     add(heap.bound(c));
-    add(heap.rest->bench[c]);
+    add(heap.bench(c));
     add(heap.rest->uncarved[c]);
   });
   add(heap.rest->full);

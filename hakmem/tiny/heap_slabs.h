@@ -48,7 +48,7 @@ void ForEachOwned(Heap& heap, const ClassSet& classes, Visit visit) {
   };
   classes.ForEach([&](unsigned c) {
     visit_list(heap.bound(c));
-    visit_list(heap.rest->bench[c]);
+    visit_list(heap.bench(c));
     visit_list(heap.rest->uncarved[c]);
   });
   visit_list(heap.rest->full);

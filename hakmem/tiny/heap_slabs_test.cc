@@ -39,12 +39,12 @@ TEST_F(HeapSlabsTest, ThePlaceFollowsWhatTheSlabHas) {
   fresh->Push(chain);
   Place(*me, *fresh);
   EXPECT_EQ(slab.place, SlabPlace::kBench);
-  EXPECT_EQ(me->rest->bench[kClass], &slab);
+  EXPECT_EQ(me->bench(kClass), &slab);
   EXPECT_EQ(me->rest->full, nullptr);
   Bind(*me, *fresh);
   EXPECT_EQ(slab.place, SlabPlace::kBound);
   EXPECT_EQ(me->bound(kClass), &slab);
-  EXPECT_EQ(me->rest->bench[kClass], nullptr);
+  EXPECT_EQ(me->bench(kClass), nullptr);
   Place(*me, *fresh);
   EXPECT_EQ(slab.place, SlabPlace::kBound) << "as long as it has anything";
   out.push_back(fresh->PopOne());

@@ -228,7 +228,7 @@ Block* FromSources(Heap& heap, unsigned c, bool* clean) {
   // What the inbox brings goes to the front of the bench.
   if (!heap.inbox.LooksEmpty()) {
     ReadInbox(heap);
-    if (Slab* slab = heap.rest->bench[c]; slab != nullptr) {
+    if (Slab* slab = heap.bench(c); slab != nullptr) {
       if (Block* block = TryCandidate(heap, *slab, c, Source::kInbox, clean)) return block;
     }
   }
@@ -249,7 +249,7 @@ Block* FromSources(Heap& heap, unsigned c, bool* clean) {
     }
   }
   // A bench slab without blocks after all leaves the bench, so this ends.
-  while (Slab* slab = heap.rest->bench[c]) {
+  while (Slab* slab = heap.bench(c)) {
     if constexpr (kHasSeam) SeededFaults::At(SeededFaults::kBench, heap, c, slab);
     if (Block* block = TryCandidate(heap, *slab, c, Source::kBench, clean)) return block;
   }

@@ -40,7 +40,7 @@ TEST_F(RefillOrderTest, EachSourceInItsTurn) {
   PutHome(me, bench);
   Place(*me, me.Own(*bench.slab));
   me->SetHot(kClass, hot.slab);
-  ASSERT_EQ(me->rest->bench[kClass], bench.slab) << "in front of the hot one";
+  ASSERT_EQ(me->bench(kClass), bench.slab) << "in front of the hot one";
   FullSlab mailbox = MakeFull(other, kClass);
   PutHome(other, mailbox);
   ReleaseOrPlace(*other, other.Own(*mailbox.slab));

@@ -340,7 +340,7 @@ TEST_F(SharedSlabsTest, AHeapThatAllocatesKeepsTheRest) {
   FullSlab full = Leave(kClass, true);
   me.Free(full.TakeOut());
   EXPECT_EQ(full.slab->owner(), me->who.id);
-  EXPECT_EQ(me->rest->bench[kClass], full.slab);
+  EXPECT_EQ(me->bench(kClass), full.slab);
   EXPECT_EQ(me.Own(*full.slab).used(), full.out.size());
   me.Free(full.out);
   me.Free(bound.out);
