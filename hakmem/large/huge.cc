@@ -127,32 +127,33 @@ constexpr size_t kLeastFilledZeroes = 4 * kSuperslabSize;
 constexpr size_t kMostFilledZeroes = 16 * kSuperslabSize;
 bool IsSparse(size_t size, bool zero) { return zero && (size < kLeastFilledZeroes || size > kMostFilledZeroes); }
 
-// How many of a new block's first `filled` pieces get huge pages: none where the program touches such blocks in parts
-// only. The last of them may stay small, as the witness of that.
-size_t TrustedPieces(const HugeBlock& block, size_t size, size_t filled) {
+// Which of a new block's first `filled` pieces get huge pages: none where the program touches such blocks in parts
+// only. The first one may stay small, as the witness of that: what a program uses of a block begins there.
+struct PieceRange {
+  size_t first;
+  size_t end;
+};
+PieceRange TrustedPieces(const HugeBlock& block, size_t size, size_t filled) {
   using Advice = arena::FillRecord::Advice;
-  if (filled == 0 || g_options.huge_pages != 1 || !InWindow(block.base())) return filled;
+  if (filled == 0 || g_options.huge_pages != 1 || !InWindow(block.base())) return {0, filled};
   const Advice advice = arena::g_fill.Ask(size, filled << kSuperslabShift);
-  if (advice == Advice::kFilled || advice == Advice::kPending) return filled;
-  const size_t last = filled - 1;
-  const bool tells = !arena::IsDirty(block.base(), last);
-  if (tells) {
-    const size_t from = last << kSuperslabShift;
-    const size_t bytes = size - from < kSuperslabSize ? size - from : kSuperslabSize;
-    arena::g_fill.Watch(size, block.base(), block.base() + from, bytes);
-  }
-  if (advice == Advice::kSparse) return 0;
-  return tells ? last : filled;
+  if (advice == Advice::kFilled) return {0, filled};
+  const bool tells = !arena::IsDirty(block.base(), 0);
+  // Does nothing while another witness is pending; what this one uses first costs little all the same.
+  if (tells) arena::g_fill.Watch(size, block.base(), size < kSuperslabSize ? size : kSuperslabSize);
+  if (advice == Advice::kSparse) return {0, 0};
+  return {tells ? 1u : 0u, filled};
 }
 
-// Huge pages for the block's first `filled` pieces, and for no others from the piece `from` on.
-void SetHugePages(const HugeBlock& block, size_t filled, size_t from = 0) {
-  arena::SetHugePages(block.base(), filled, true);
+// Huge pages for these pieces of the block, and for no others from the piece `from` on.
+void SetHugePages(const HugeBlock& block, PieceRange pieces, size_t from = 0) {
+  const auto at = [&block](size_t i) { return block.base() + (i << kSuperslabShift); };
+  if (pieces.first < pieces.end) arena::SetHugePages(at(pieces.first), pieces.end - pieces.first, true);
   // A huge page from before would cost the end of the block more than it uses, unless it is there already.
-  for (size_t i = filled > from ? filled : from; i < block.pieces; ++i) {
-    char* const piece = block.base() + (i << kSuperslabShift);
-    if (arena::IsDirty(block.base(), i) || !arena::IsHuge(piece)) continue;
-    if (os::ResidentBytes(piece, os::PageSize()) == 0) arena::SetHugePages(piece, 1, false);
+  for (size_t i = from; i < block.pieces; ++i) {
+    if (i >= pieces.first && i < pieces.end) continue;
+    if (arena::IsDirty(block.base(), i) || !arena::IsHuge(at(i))) continue;
+    if (os::ResidentBytes(at(i), os::PageSize()) == 0) arena::SetHugePages(at(i), 1, false);
   }
 }
 
@@ -473,8 +474,8 @@ void* Resize(void* p, Region* region, size_t size) {
     if (!by_moving && !Extend(block, pieces)) return nullptr;
   }
   // Of a block that grows what it had may be there already.
-  if (size > old_size) SetHugePages(*block, FilledPieces(size, true), PiecesFor(old_size));
-  if (size < old_size) SetHugePages(*block, FilledPieces(size));
+  if (size > old_size) SetHugePages(*block, {0, FilledPieces(size, true)}, PiecesFor(old_size));
+  if (size < old_size) SetHugePages(*block, {0, FilledPieces(size)});
   ExposeTo(*block, size);
   block->size.store(size, std::memory_order_relaxed);  // the caller's own block
   LockHolder hold(lock);

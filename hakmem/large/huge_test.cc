@@ -71,6 +71,7 @@ TEST_F(HugeTest, BlocksThatAreHardlyTouchedGetNoHugePages) {
   int huge = 0;
   for (char* p : blocks) huge += arena::IsHuge(p) ? 1 : 0;
   EXPECT_LE(huge, 5);
+  for (size_t k = 0; k < 4; ++k) EXPECT_FALSE(arena::IsHuge(blocks.back() + k * kPiece)) << k;
   // They are watched on.
   for (char* p : blocks) memset(p, 1, kSize);
   blocks.push_back(Take(kSize));

@@ -23,49 +23,48 @@ size_t FillRecord::TrustOf(const Group& group, size_t size) {
 
 FillRecord::Advice FillRecord::Ask(size_t size, size_t bytes) {
   Group& group = groups_[GroupOf(size)];
-  Advice advice = SeemsSparse(size) ? Advice::kSparse : Advice::kUnknown;
-  if (const char* at = group.at.load(std::memory_order_relaxed); at != nullptr) {  // a hint, orders nothing
-    advice = Judge(group, at);
+  Advice advice = Advice::kUnknown;
+  if (const char* witness = group.witness.load(std::memory_order_relaxed); witness != nullptr) {  // a hint
+    advice = Judge(group, witness);
   }
-  if (advice == Advice::kSparse || SeemsSparse(size)) return advice;
+  if (SeemsSparse(size)) return Advice::kSparse;
   const size_t used = group.used.load(std::memory_order_relaxed);  // as above
   if (used >= TrustOf(group, size)) return advice == Advice::kFilled ? Advice::kUnknown : advice;
   group.used.store(used + bytes, std::memory_order_relaxed);  // as above
   return Advice::kFilled;
 }
 
-// What the witness at `at` tells; the verdict, unless it is pending, is the group's from here on.
-FillRecord::Advice FillRecord::Judge(Group& group, const char* at) {
+// What the witness tells; the verdict, unless it is pending, is the group's from here on.
+FillRecord::Advice FillRecord::Judge(Group& group, const char* witness) {
   const size_t bytes = group.bytes.load(std::memory_order_relaxed);  // a hint, orders nothing
-  const size_t resident = os::ResidentBytes(at, bytes);
-  const char* const start = group.start.load(std::memory_order_relaxed);  // as above
-  if (resident == 0 && (start == at || os::ResidentBytes(start, os::PageSize()) == 0)) {
-    const uint8_t looked = group.looked.load(std::memory_order_relaxed);              // as above
-    group.looked.store(static_cast<uint8_t>(looked + 1), std::memory_order_relaxed);  // as above
-    if (looked >= kPatience) group.at.store(nullptr, std::memory_order_relaxed);      // as above
-    return Advice::kPending;
+  const bool is_filled = os::ResidentBytes(witness, bytes) >= bytes / 4 * 3;
+  if (!is_filled) {
+    const uint8_t looks = group.looks.load(std::memory_order_relaxed);              // as above
+    const uint64_t since = group.since_ms.load(std::memory_order_relaxed);          // as above
+    group.looks.store(static_cast<uint8_t>(looks + 1), std::memory_order_relaxed);  // as above
+    const bool is_old = looks >= kLeastLooks && os::NowMs() - since >= kFillMs;
+    if (looks < kMostLooks && !is_old) return Advice::kPending;
   }
-  const bool is_filled = resident >= bytes / 4 * 3;
   const Advice advice = is_filled ? Advice::kFilled : Advice::kSparse;
   uint8_t filled = 0;
   if (is_filled) {
     const uint8_t before = group.filled.load(std::memory_order_relaxed);  // as above
     filled = before < kMostFilled ? static_cast<uint8_t>(before + 1) : kMostFilled;
   }
-  group.filled.store(filled, std::memory_order_relaxed);  // as above
-  group.last.store(advice, std::memory_order_relaxed);    // as above
-  group.used.store(0, std::memory_order_relaxed);         // as above
-  group.at.store(nullptr, std::memory_order_relaxed);     // as above
+  group.filled.store(filled, std::memory_order_relaxed);    // as above
+  group.last.store(advice, std::memory_order_relaxed);      // as above
+  group.used.store(0, std::memory_order_relaxed);           // as above
+  group.witness.store(nullptr, std::memory_order_relaxed);  // as above
   return advice;
 }
 
-void FillRecord::Watch(size_t size, const char* start, const char* at, size_t bytes) {
+void FillRecord::Watch(size_t size, const char* start, size_t bytes) {
   Group& group = groups_[GroupOf(size)];
-  if (group.at.load(std::memory_order_relaxed) != nullptr) return;  // a hint, orders nothing
-  group.looked.store(0, std::memory_order_relaxed);                 // as above
-  group.start.store(start, std::memory_order_relaxed);              // as above
-  group.bytes.store(bytes, std::memory_order_relaxed);              // as above
-  group.at.store(at, std::memory_order_relaxed);                    // as above
+  if (group.witness.load(std::memory_order_relaxed) != nullptr) return;  // a hint, orders nothing
+  group.looks.store(0, std::memory_order_relaxed);                       // as above
+  group.since_ms.store(os::NowMs(), std::memory_order_relaxed);          // as above
+  group.bytes.store(bytes, std::memory_order_relaxed);                   // as above
+  group.witness.store(start, std::memory_order_relaxed);                 // as above
 }
 
 }  // namespace hakmem::arena

@@ -20,7 +20,7 @@ class FillRecord {
   enum class Advice : uint8_t {
     kFilled,   // blocks of this size are used from end to end, as far as is known
     kUnknown,  // a new witness is wanted
-    kPending,  // the same, but there is one, of which nothing was touched yet
+    kPending,  // the same, but there is one, which the program may not have come to fill yet
     kSparse,   // the last witness was touched in parts only; a new one is wanted
   };
 
@@ -35,28 +35,32 @@ class FillRecord {
     return groups_[GroupOf(size)].last.load(std::memory_order_relaxed) == Advice::kSparse;  // a hint, orders nothing
   }
 
-  // Makes memory in small pages that was never touched the witness, unless there is one: `bytes` bytes at `at`, at most
-  // 2 MiB, of a block of `size` bytes that starts at `start`, both at page borders.
-  void Watch(size_t size, const char* start, const char* at, size_t bytes);
+  // Makes the first `bytes` bytes, at most 2 MiB, of a block of `size` bytes the witness, unless there is one. They lie
+  // in small pages, from `start` at a page border, and were never touched.
+  void Watch(size_t size, const char* start, size_t bytes);
 
  private:
   static constexpr unsigned kLeastShift = 12;
   static constexpr unsigned kGroups = 14;  // an octave each, the last one open
-  // A witness that nobody has touched when it was looked at so often makes room for another one.
-  static constexpr uint8_t kPatience = 16;
+  // A program may allocate before it fills, and other threads allocate while one fills. So a witness that is not filled
+  // is looked at so often before it counts as touched in parts only; or less often, once so many milliseconds have gone
+  // by.
+  static constexpr uint8_t kMostLooks = 16;
+  static constexpr uint8_t kLeastLooks = 4;
+  static constexpr uint64_t kFillMs = 20;
   static constexpr uint8_t kMostFilled = 2;
   struct Group {
-    std::atomic<const char*> start{nullptr};
-    std::atomic<const char*> at{nullptr};  // nullptr: there is no witness
+    std::atomic<const char*> witness{nullptr};  // nullptr: there is none
     std::atomic<size_t> bytes{0};
+    std::atomic<uint64_t> since_ms{0};
     std::atomic<size_t> used{0};     // since the last verdict, on trust
     std::atomic<uint8_t> filled{0};  // how many witnesses were, one after the other, kMostFilled at the most
-    std::atomic<uint8_t> looked{0};
+    std::atomic<uint8_t> looks{0};
     std::atomic<Advice> last{Advice::kUnknown};
   };
   static unsigned GroupOf(size_t size);
   static size_t TrustOf(const Group& group, size_t size);
-  static Advice Judge(Group& group, const char* at);
+  static Advice Judge(Group& group, const char* witness);
 
   Group groups_[kGroups];
 };

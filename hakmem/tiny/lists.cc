@@ -169,6 +169,7 @@ HAK_NO_ASAN bool FetchAhead(const Block* first, size_t size, size_t bytes) {
 // by others.
 constexpr uint32_t kManyRuns = 16;
 void LookWhatPins(Heap& heap, unsigned c, const Returned& returned) {
+  if (ListCapacity(c) <= kPinnedListed) return;
   const bool before = heap.pinned.Has(c);
   if ((returned.runs < kManyRuns && !before) || returned.nearly_home < returned.runs - returned.runs / 4) {
     heap.pinned.Remove(c);

@@ -87,9 +87,10 @@ bool IsForAnybody(const OwnedSlab& owned) {
 }
 
 // Visits. Of many threads most have few blocks of a class: were each to keep a slab for them, every block would cost a
-// page. So the first seven times blocks come out of a slab that stays nobody's: the next thread finds it in the
-// mailbox. Blocks of two threads would then lie side by side, and what a thread allocates at its start it often writes
-// for as long as it lives: a visit takes as many blocks as fill whole cache lines, of memory that was never handed out.
+// page. So the first times, three or seven, blocks come out of a slab that stays nobody's: the next thread finds it in
+// the mailbox. Blocks of two threads would then lie side by side, and what a thread allocates at its start it often
+// writes for as long as it lives: a visit takes as many blocks as fill whole cache lines, of memory that was never
+// handed out.
 constexpr size_t kCacheLine = 64;
 constexpr uint32_t BlocksOfWholeLines(size_t block_size) {
   return block_size % kCacheLine == 0 ? 1 : block_size % (kCacheLine / 2) == 0 ? 2 : 4;
@@ -205,8 +206,7 @@ bool WillBeFull(Heap& heap, unsigned c, bool had_slab) {
 void WatchSlab(const OwnedSlab& owned) {
   const size_t size = owned.slab().block_size();
   if (g_options.huge_pages != 1 || !MayBeSparse(size) || !owned.IsClean()) return;
-  const char* const start = owned.slab().base();
-  arena::g_fill.Watch(size, start, start, size & ~(os::PageSize() - 1));
+  arena::g_fill.Watch(size, owned.slab().base(), size & ~(os::PageSize() - 1));
 }
 
 // Whether the heap has memory of the class that was never handed out.

@@ -91,7 +91,10 @@ void StartDriving(Heap& heap) {
   heap.exit_rounds = 0;
   heap.pinned.SetAll(false);
   heap.ordered.SetAll(false);  // the lists below have all of their room, or, of a warm heap, are soon set aside
-  for (ClassSet& set : heap.to_visit) set.SetAll(heap_pool::DrivenHeaps() >= kManyHeaps);
+  const uint32_t heaps = heap_pool::DrivenHeaps();
+  heap.to_visit[0].SetAll(heaps >= kManyHeaps);
+  heap.to_visit[1].SetAll(heaps >= kManyHeaps);
+  heap.to_visit[2].SetAll(heaps >= kVeryManyHeaps);
   // The wide classes' lists are set up when a block is first freed to them: their page may stay untouched.
   if (heap.warm_slots != 0) UnparkLists(heap);
   for (unsigned c = 0; c <= kSteppedClasses; ++c) {

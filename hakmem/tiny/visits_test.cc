@@ -172,7 +172,7 @@ TEST_F(VisitsTest, NobodyVisitsWhereItCannotBe) {
 }
 
 // Whether a thread that starts beside `others` heaps visits.
-bool Visits(uint32_t others) {
+bool Visits(uint32_t others, bool often = false) {
   std::vector<std::unique_ptr<TestHeap>> heaps;
   while (heap_pool::DrivenHeaps() < others) heaps.push_back(std::make_unique<TestHeap>());
   EXPECT_EQ(heap_pool::DrivenHeaps(), others);
@@ -184,6 +184,7 @@ bool Visits(uint32_t others) {
     visits = address_map::SlabOf(block)->owner() == kNoHeap;
     heap = tls_heap;
     EXPECT_EQ(heap->to_visit[1].Has(1), visits);
+    EXPECT_EQ(heap->to_visit[2].Has(1), often);
     tiny::Free(block, *address_map::SlabOf(block));
   });
   EXPECT_FALSE(heap->to_visit[1].Has(1)) << "pooled";
@@ -194,6 +195,11 @@ TEST_F(VisitsTest, OneOfManyThreadsVisits) {
   EXPECT_FALSE(Visits(kManyHeaps - 2));
   EXPECT_TRUE(Visits(kManyHeaps - 1));
   EXPECT_FALSE(Visits(kManyHeaps - 2)) << "heaps that nobody drives any more do not count";
+}
+
+TEST_F(VisitsTest, OneOfVeryManyThreadsVisitsMoreOften) {
+  EXPECT_TRUE(Visits(kVeryManyHeaps - 2));
+  EXPECT_TRUE(Visits(kVeryManyHeaps - 1, true));
 }
 
 }  // namespace
