@@ -92,13 +92,15 @@ bool TakeEmpty(Slab& slab, SlotValue value, unsigned span) {
 }
 
 SlotValue GiveEmpty(Slab& slab) {
+  // Nothing of the slab is read once it is EMPTY: it may be another superslab's by then.
+  Superslab& superslab = slab.superslab();
   const SlotValue value = slab.slot().Peek();
   empty_slots.fetch_add(1, std::memory_order_relaxed);  // a count
   // A hint, in place before it is true; sequentially consistent for the other hint's sake, see TakeUnused.
-  slab.superslab().empty.fetch_or(1u << slab.index(), std::memory_order_seq_cst);
+  superslab.empty.fetch_or(1u << slab.index(), std::memory_order_seq_cst);
   const bool changed = slab.slot().Change(value, SlotState::kEmpty);
   HAK_CHECK(changed);  // the slot was ACTIVE and ours
-  g_registry.SetHint(slab.superslab().number);
+  g_registry.SetHint(superslab.number);
   return {SlotState::kEmpty, (value.generation + 1) & 0x3fffffff};
 }
 
