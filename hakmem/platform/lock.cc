@@ -76,6 +76,10 @@ bool Lock::TryAcquire() {
   return true;
 }
 
+// Who forks looks again every so often: a thread that has released the lock, and was to wake it, may be in a signal
+// handler instead, which forks as well and waits for what is held here.
+constexpr uint64_t kForkLookMs = 5;
+
 // False when the time is over.
 bool Lock::AcquireSlow(uint64_t held, uint64_t give_up_ms) {
   contended_.fetch_add(1, std::memory_order_relaxed);  // a count, orders nothing
@@ -104,12 +108,12 @@ bool Lock::AcquireSlow(uint64_t held, uint64_t give_up_ms) {
       continue;
     }
     const auto expected = static_cast<uint32_t>(seen | kWaiters);
-    if (give_up_ms == 0) {
+    if ((held & kForking) == 0) {
       os::FutexWait(Futex(), expected);
     } else {
       const uint64_t now = os::NowMs();
-      if (now >= give_up_ms) return false;
-      os::FutexWaitMs(Futex(), expected, give_up_ms - now);
+      if (give_up_ms != 0 && now >= give_up_ms) return false;
+      os::FutexWaitMs(Futex(), expected, kForkLookMs);
     }
     seen = word_.load(std::memory_order_relaxed);  // as above
   }
