@@ -6,6 +6,7 @@
 #include "hakmem/page_arena/idle_budget.h"
 #include "hakmem/page_arena/page_arena.h"
 #include "hakmem/platform/os.h"
+#include "hakmem/platform/thread_pointer.h"
 #include "hakmem/shared_pool/shared_pool.h"
 #include "hakmem/shared_pool/slots.h"
 #include "hakmem/shared_pool/superslabs.h"
@@ -27,20 +28,35 @@ constexpr uint64_t kOfferedAgainMs = 1000;
 // Balance, one thread at a time: a second one would only take the lock in turns with the first.
 constinit std::atomic<bool> balancing{false};
 
-// How often the calling thread is inside Purge. A signal handler may ask; the compiler is kept from moving the changes.
-__thread uint32_t giving_back __attribute__((tls_model("initial-exec"))) = 0;
+// The thread pointers of those that are inside Purge, as far as there is room; how many more there are. A signal
+// handler asks for its own thread's. (Not thread-local: the library has one thread-local pointer.)
+constexpr int kGivers = 8;
+constinit std::atomic<uintptr_t> givers[kGivers] = {};
+constinit std::atomic<uint32_t> more_givers{0};
 class GivingBack {
  public:
   GivingBack() {
-    ++giving_back;
-    std::atomic_signal_fence(std::memory_order_seq_cst);  // see above
+    for (std::atomic<uintptr_t>& giver : givers) {
+      uintptr_t nobody = 0;
+      if (giver.compare_exchange_strong(nobody, ThreadPointer(), std::memory_order_seq_cst)) {  // a handler sees it
+        mine_ = &giver;
+        return;
+      }
+    }
+    more_givers.fetch_add(1, std::memory_order_seq_cst);  // as above
   }
   ~GivingBack() {
-    std::atomic_signal_fence(std::memory_order_seq_cst);  // see above
-    --giving_back;
+    if (mine_ != nullptr) {
+      mine_->store(0, std::memory_order_seq_cst);  // as above
+    } else {
+      more_givers.fetch_sub(1, std::memory_order_seq_cst);  // as above
+    }
   }
   GivingBack(const GivingBack&) = delete;
   GivingBack& operator=(const GivingBack&) = delete;
+
+ private:
+  std::atomic<uintptr_t>* mine_ = nullptr;
 };
 
 // Purges what is idle inside a superslab that is in use, when there are `least` idle slots. Bytes given back.
@@ -158,10 +174,20 @@ void Balance() {
   }
 }
 
-bool IsGivingBack() { return giving_back != 0; }
+bool IsGivingBack() {
+  bool found = more_givers.load(std::memory_order_relaxed) != 0;  // one thread, or its own store
+  for (const std::atomic<uintptr_t>& giver : givers) {
+    found = found || giver.load(std::memory_order_relaxed) == ThreadPointer();  // as above
+  }
+  return found;
+}
 
 void RepairAfterFork(size_t idle_elsewhere, bool interrupted) {
   balancing.store(false, std::memory_order_relaxed);  // a new child has one thread
+  for (std::atomic<uintptr_t>& giver : givers) {
+    if (giver.load(std::memory_order_relaxed) != ThreadPointer())
+      giver.store(0, std::memory_order_relaxed);  // as above
+  }
   if (interrupted) return;
   // Threads that are gone may have been about to count what they took or gave up: all is counted anew. What they had
   // taken and not yet used is not: it is lost here.
