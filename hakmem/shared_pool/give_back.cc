@@ -185,6 +185,7 @@ bool IsGivingBack() {
 void RepairAfterFork(size_t idle_elsewhere, bool interrupted) {
   balancing.store(false, std::memory_order_relaxed);  // a new child has one thread
   for (std::atomic<uintptr_t>& giver : givers) {
+    // Relaxed: one thread.
     if (giver.load(std::memory_order_relaxed) != ThreadPointer())
       giver.store(0, std::memory_order_relaxed);  // as above
   }
