@@ -166,6 +166,7 @@ struct alignas(64) Heap {
   HeapCounters counters;
 
   std::atomic<uint32_t> thread;  // that drives it, by the system's id, for reports; 0: nobody
+  uint32_t takeovers_before;     // the counter when its driver started, the lower half
 
   // Of the heap pool, guarded by its lock.
   Heap* pool_prev;

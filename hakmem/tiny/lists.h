@@ -80,7 +80,7 @@ Block* TakeBatch(Heap& heap, unsigned size_class);
 void GrowExtra(Heap& heap, size_t bytes);
 
 // Whether the lists and batches are such as the program may leave them: no block is in one twice, and nothing was freed
-// that is no block. Where they are not, GiveBackLists reports it. Walks them all.
+// that is no block. Where they are not, GiveBackLists reports it. Walks all to which its driver has freed.
 bool AreListsSound(Heap& heap);
 
 }  // namespace hakmem::tiny

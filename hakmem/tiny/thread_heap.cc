@@ -89,6 +89,7 @@ void UnparkLists(Heap& heap) {
 
 void StartDriving(Heap& heap) {
   heap.exit_rounds = 0;
+  heap.takeovers_before = static_cast<uint32_t>(heap.counters.takeovers.value());
   heap.pinned.SetAll(false);
   heap.ordered.SetAll(false);  // the lists below have all of their room, or, of a warm heap, are soon set aside
   const uint32_t heaps = heap_pool::DrivenHeaps();

@@ -305,6 +305,30 @@ TEST_F(ThreadHeapTest, NoHeapStaysWarmWhoseListsAreBroken) {
   }
 }
 
+// Also where the block is about to be handed out again.
+TEST_F(ThreadHeapTest, NoHeapStaysWarmThatTookOverABrokenList) {
+  g_options.on_error = static_cast<uint64_t>(OnError::kContinue);
+  Heap* heap = nullptr;
+  testing::internal::CaptureStderr();
+  test::RunInThread([&] {
+    Block* const twice = AllocateHere(5);
+    heap = tls_heap;
+    std::vector<Block*> others;
+    while (heap->alloc(5) != nullptr) others.push_back(AllocateHere(5));
+    Block* const last = others.back();
+    others.pop_back();
+    FreeHere(twice);
+    FreeHere(last);
+    SetNext(twice, twice);
+    ASSERT_EQ(AllocateHere(5), last);
+    ASSERT_EQ(heap->alloc(5), twice);
+    FreeHere(last);
+    for (Block* block : others) FreeHere(block);
+  });
+  EXPECT_EQ(heap->state.Get(), HeapState::kPooled);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), testing::HasSubstr("double free"));
+}
+
 // A thread comes by a heap in whose lists blocks were left, as one of a forked child does.
 TEST_F(ThreadHeapTest, BlocksThatWereLeftInTheListsAreUsed) {
   const unsigned c = ClassOfSize(100);
