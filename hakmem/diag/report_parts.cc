@@ -31,6 +31,18 @@ bool IsSystemLibrary(const char* name) {
   return false;
 }
 
+// Nor there: hakmem's own functions, in a library of whatever name or linked to the program.
+bool IsAllocator(const char* function) {
+  for (const char* start : {"_ZN6hakmem", "_ZNK6hakmem", "_Znw", "_Zna", "_Zdl", "_Zda"}) {
+    if (strncmp(function, start, strlen(start)) == 0) return true;
+  }
+  for (const char* name : {"malloc", "calloc", "realloc", "reallocarray", "free", "cfree", "aligned_alloc", "memalign",
+                           "posix_memalign", "valloc", "pvalloc", "malloc_usable_size"}) {
+    if (strcmp(function, name) == 0) return true;
+  }
+  return false;
+}
+
 bool IsAllocation(const Record& r) {
   return r.event == static_cast<uint8_t>(Event::kMalloc) || r.event == static_cast<uint8_t>(Event::kRealloc);
 }
@@ -236,10 +248,12 @@ void WriteStack(ReportText& report, Modules& modules, const Registers& registers
     if (place->path != nullptr || mapping == nullptr || *mapping->path != '/') continue;
     if (IsSystemLibrary(BaseName(mapping->path))) continue;
     const ElfFile* file = modules.FileOf(*mapping);
-    if (file != nullptr && file->AddressOf(frames[i] - mapping->start + mapping->offset, &place->address)) {
-      place->path = mapping->path;
-      if (i != 0) --place->address;  // in the call, not behind it
-    }
+    uint64_t address;
+    if (file == nullptr || !file->AddressOf(frames[i] - mapping->start + mapping->offset, &address)) continue;
+    if (i != 0) --address;  // in the call, not behind it
+    ElfFile::Symbol symbol;
+    if (file->FindFunction(address, &symbol) && IsAllocator(symbol.name)) continue;
+    *place = {mapping->path, address};
   }
 }
 

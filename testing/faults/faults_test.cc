@@ -17,11 +17,11 @@ using testing::Outcome;
 
 using Variables = std::vector<std::pair<std::string, std::string>>;
 
-Outcome RunFault(const std::string& name, Variables variables) {
-  variables.emplace_back("LD_PRELOAD", *g_library);
+Outcome RunFault(const std::string& name, Variables variables, const std::string& library = *g_library) {
+  if (!library.empty()) variables.emplace_back("LD_PRELOAD", library);
   // Release builds go on after a foreign pointer.
   variables.emplace_back("HAKMEM_ON_ERROR", "abort");
-  return testing::RunChild({*g_program, name}, variables);
+  return testing::RunChild({library.empty() ? *g_linked_program : *g_program, name}, variables);
 }
 
 struct Expected {
@@ -162,6 +162,25 @@ TEST_P(FaultsTest, WithoutTheRingTheBlockIsNamedAsWell) {
     EXPECT_EQ(is_free, *expected.freed != 0) << lines[static_cast<size_t>(at)];
   }
   EXPECT_GE(LineWith(lines, "HAKMEM_RING=65536"), 0) << outcome.err;
+}
+
+// The line of code to look at is the program's, whatever hakmem's library is called, and where it is in the program.
+TEST(NextStepTest, IsInTheProgram) {
+  const std::string copy = absl::StrCat(::testing::TempDir(), "/copy.so");
+  ASSERT_EQ(testing::RunChild({"/bin/cp", *g_library, copy}, {}).status, 0);
+  for (const std::string& library : {*g_library, copy, std::string()}) {
+    const Outcome outcome = RunFault("double-free", {}, library);
+    const std::vector<std::string> lines = absl::StrSplit(outcome.err, '\n', absl::SkipEmpty());
+    const int next = LineWith(lines, "  next: addr2line -Cfie ");
+    ASSERT_GE(next, 0) << library << outcome.err;
+    const std::vector<std::string> words = absl::StrSplit(lines[static_cast<size_t>(next)], ' ', absl::SkipEmpty());
+    ASSERT_GE(words.size(), 6u);
+    // The stack names what is behind the call.
+    const std::string behind = absl::StrCat("+0x", absl::Hex(std::stoull(words[5], nullptr, 16) + 1), ")");
+    const int frame = LineWith(lines, behind);
+    ASSERT_GE(frame, 0) << library << outcome.err;
+    EXPECT_TRUE(absl::StrContains(lines[static_cast<size_t>(frame)], " FreeAgain+")) << library << outcome.err;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(All, FaultsTest, ::testing::ValuesIn(kExpected),
