@@ -76,7 +76,7 @@ Region* LiveRegion(const char* where, const void* p) {
       if (slab.IsBlockStart(p)) {
         if constexpr (kTrackBlocks) {
           if (!tiny::CheckLive(where, slab, p)) return nullptr;
-        } else if (HAK_UNLIKELY(slab.LookFromOutside().free == p)) {
+        } else if (HAK_UNLIKELY(slab.LookFromOutside().free == p || tiny::WasFreedLast(slab, p))) {
           // Whatever moment the look is of: the block is with the program, so that it never stands there.
           ReportFault(Fault::kDoubleFree, where, p, "it was freed last");
           return nullptr;
@@ -285,7 +285,7 @@ namespace {
 // that is left, with one look at the slab. What cannot be done like this goes the slow way, which says what is wrong.
 [[maybe_unused]] HAK_NOINLINE void* MoveOwn(void* p, size_t own, size_t size) {
   const Slab* slab = address_map::SlabOf(p);
-  if (HAK_LIKELY(slab != nullptr && slab->IsBlockStart(p))) {
+  if (HAK_LIKELY(slab != nullptr && slab->IsBlockStart(p) && !tiny::WasFreedLast(*slab, p))) {
     const int saved = errno;
     if (void* to = Move(p, size, size < own ? size : own); HAK_LIKELY(to != nullptr)) return to;
     errno = saved;  // a block that shrinks may stay where it is

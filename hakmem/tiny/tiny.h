@@ -41,6 +41,13 @@ namespace hakmem::tiny {
 // Frees `p`, which lies in `slab`. Reports what is no block, and the second free in a row.
 void Free(void* p, Slab& slab);
 
+// Whether the block at `p` of `slab` is the one that the calling thread freed last, of the blocks in its list.
+inline bool WasFreedLast(const Slab& slab, const void* p) {
+  Heap* heap = tls_heap;
+  const unsigned c = slab.size_class();
+  return heap->rest != nullptr && c <= kMaxListedClass && heap->free(c).head == p;
+}
+
 // Sends what waits in the calling thread's outbox, and gives its lists and free slabs back; then all that nobody
 // drives. With `pages`, free pages inside slabs in use as well. Bytes given back by the latter.
 size_t Trim(bool pages);

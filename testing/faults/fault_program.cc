@@ -129,7 +129,7 @@ void WrongSizedDelete() {
 void ReallocAfterFree() {
   void* p = Announce(AllocateTheBlock(40));
   FreeTheBlock(p);
-  ResizeTheBlock(p, 44);
+  ResizeTheBlock(p, 4400);
 }
 
 void WriteToLockedBlock() {

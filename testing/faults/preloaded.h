@@ -1,5 +1,5 @@
-// What the tests of fault programs are given: the library that is preloaded, the program with the mistakes, and the same
-// program with hakmem linked to it.
+// What the tests of fault programs are given: the library that is preloaded, the program with the mistakes, and the
+// same program with hakmem linked to it.
 #ifndef TESTING_FAULTS_PRELOADED_H_
 #define TESTING_FAULTS_PRELOADED_H_
 
