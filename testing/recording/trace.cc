@@ -179,11 +179,17 @@ int Run(const Command& command, const std::vector<std::string>& files) {
   } else if (name == "seed") {
     CheckRange(stream);
     result = FitSeed(stream, from, to, LimitsOfTarget());
+    const size_t asked = std::min(to, stream.ops.size()) - from;
+    if (result.ops.size() < asked) {
+      fprintf(stderr, "trace: %zu of %zu operations are beyond what the target reads, and left out\n",
+              asked - result.ops.size(), asked);
+    }
   } else {
     result = stream;
   }
   Save(name == "seed" ? op_stream::EncodeLoose(result) : op_stream::EncodeFile(result));
-  printf("%zu operations in %u threads\n", result.ops.size(), result.header.threads);
+  const uint32_t threads = result.header.threads;
+  printf("%zu operations in %u thread%s\n", result.ops.size(), threads, threads == 1 ? "" : "s");
   return 0;
 }
 

@@ -106,7 +106,10 @@ TEST_F(TraceTest, SeedsKeepTheBoundsOfTheTargets) {
     ASSERT_TRUE(ReadFile(out_, &bytes, &error)) << error;
     const op_stream::Stream stream = op_stream::DecodeLoose(bytes, fuzz::StreamLimits(threads));
     EXPECT_EQ(op_stream::EncodeLoose(stream), bytes) << target;
-    EXPECT_EQ(outcome.out, absl::StrCat(stream.ops.size(), " operations in ", stream.header.threads, " threads\n"));
+    EXPECT_EQ(outcome.out, absl::StrCat(stream.ops.size(), " operations in ", stream.header.threads,
+                                        stream.header.threads == 1 ? " thread\n" : " threads\n"));
+    EXPECT_EQ(outcome.err, absl::StrCat("trace: ", 10'001 - stream.ops.size(),
+                                        " of 10001 operations are beyond what the target reads, and left out\n"));
   }
 }
 
