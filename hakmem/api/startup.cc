@@ -16,6 +16,7 @@
 #include "hakmem/large/huge.h"
 #include "hakmem/mmap_gate/mmap_gate.h"
 #include "hakmem/page_arena/page_arena.h"
+#include "hakmem/platform/at_work.h"
 #include "hakmem/platform/lock.h"
 #include "hakmem/platform/os.h"
 #include "hakmem/shared_pool/shared_pool.h"
@@ -70,16 +71,39 @@ Lock& LockAt(int i) {
   }
 }
 
-// A thread that holds none of the locks waits for each as long as it takes: who holds one waits for no other. A thread
-// that holds one, because its signal handler forks, must not: another one that forks may have taken some and wait for
-// that very one, and of two such threads each would wait for the other. So long is far more than a holder takes.
-constexpr uint64_t kMostWaitMs = 1000;
+// Who holds a lock waits for no other: but for threads that fork. One that holds a lock, because its signal handler
+// forks, may wait for one that another thread has taken to fork, which waits for that very lock. So a thread that had
+// none before gives back what it has taken when the next one does not come within a moment, and begins anew. Of two
+// threads whose handlers fork one has to fork without a lock. It does so at once when it comes again before it has
+// released its own: a timer may have its handler called again before it executes another instruction.
+constexpr uint64_t kMomentMs = 10;
+constexpr uint64_t kMostWaitMs = 100;  // far more than a holder takes
+
+// The lock that the calling thread holds; nullptr: none. (All of them are leaves, so that it is one.)
+Lock* HeldLock() {
+  for (int i = 0; i < kLockCount; ++i) {
+    if (LockAt(i).IsHeldByCaller()) return &LockAt(i);
+  }
+  return nullptr;
+}
 
 void BeforeFork() HAK_NO_THREAD_SAFETY_ANALYSIS {
-  bool holds = false;
-  for (int i = 0; i < kLockCount; ++i) holds = holds || LockAt(i).IsHeldByCaller();
-  const uint64_t give_up_ms = holds ? os::NowMs() + kMostWaitMs : 0;
-  for (int i = 0; i < kLockCount; ++i) LockAt(i).AcquireForFork(give_up_ms);
+  if (Lock* const held = HeldLock(); held != nullptr) {
+    const uint64_t give_up_ms = held->HasGivenUp() ? 0 : os::NowMs() + kMostWaitMs;
+    bool all = true;
+    for (int i = 0; i < kLockCount; ++i) all &= LockAt(i).AcquireForFork(give_up_ms);
+    if (!all) held->NoteGivenUp();
+    return;
+  }
+  for (;;) {
+    int taken = 0;
+    while (taken < kLockCount && LockAt(taken).AcquireForFork(os::NowMs() + kMomentMs)) ++taken;
+    if (taken == kLockCount) return;
+    while (taken-- > 0) LockAt(taken).ReleaseInParent();
+    // Whoever waited for one of them is woken, and has to come before us.
+    std::atomic<uint32_t> nothing{0};
+    os::FutexWaitMs(&nothing, 0, 1);
+  }
 }
 
 // Between BeforeFork and the releases: whether all that the locks guard is whole. It is not when the fork came from a
@@ -103,9 +127,11 @@ void AfterForkInChild() HAK_NO_THREAD_SAFETY_ANALYSIS {
   Heap* heap = DrivenHeap();
   if (heap == NotStartedHeap() || heap == FinishedHeap()) heap = nullptr;
   // A signal handler that forks may have interrupted this very thread. What that was about goes on after the handler.
-  const bool interrupted = !whole || pool::IsGivingBack() || heap_pool::IsAtWork(heap);
+  const bool interrupted = !whole || AtWork::IsCaller() || heap_pool::IsAtWork(heap);
+  AtWork::ForgetOthers();
   pool::RepairAfterFork(interrupted ? 0 : huge::KeptBytes(), interrupted);
-  heap_pool::AbandonOthersInChild(heap, whole ? tiny::RepairAfterFork : nullptr);
+  // It may be about to notify a heap of a slab that it has pushed a block to: that heap has to stay as it is.
+  heap_pool::AbandonOthersInChild(heap, interrupted ? nullptr : tiny::RepairAfterFork);
   background::ForgetInChild();
   if (heap != nullptr) heap->thread.store(static_cast<uint32_t>(os::ThreadId()), std::memory_order_relaxed);  // reports
   ReportText::ForgetInChild();
@@ -122,6 +148,7 @@ __attribute__((destructor(101))) void AtExit() {
   if (g_options.stats != 0) PrintStatistics(ReportFd(), g_options.stats == 2);
   if (g_options.ring != 0 && !ring::DumpToFile()) ReportLine("hakmem: HAKMEM_RING_FILE: the file cannot be written");
   trace::NoteExit();
+  tiny::ForgetThreadExit();
 }
 
 // A copy of an option's text, which is the environment's, in `buffer`.

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include <atomic>
+#include <initializer_list>
 #include <thread>
 
 #include "gtest/gtest.h"

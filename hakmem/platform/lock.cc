@@ -112,7 +112,7 @@ bool Lock::AcquireSlow(uint64_t held, uint64_t give_up_ms) {
       os::FutexWait(Futex(), expected);
     } else {
       const uint64_t now = os::NowMs();
-      if (give_up_ms != 0 && now >= give_up_ms) return false;
+      if (now >= give_up_ms) return false;
       os::FutexWaitMs(Futex(), expected, kForkLookMs);
     }
     seen = word_.load(std::memory_order_relaxed);  // as above
@@ -127,7 +127,7 @@ void Lock::Release() {
   Wake(word_.exchange(kFree, std::memory_order_release));
 }
 
-void Lock::AcquireForFork(uint64_t give_up_ms) {
+bool Lock::AcquireForFork(uint64_t give_up_ms) {
   // Of ranks nothing is noted: the thread goes on as if it held none.
   const uint64_t held = ThreadPointer() | kForking;
   uint64_t seen = kFree;
@@ -135,11 +135,12 @@ void Lock::AcquireForFork(uint64_t give_up_ms) {
   if (!word_.compare_exchange_strong(seen, held, std::memory_order_acquire, std::memory_order_relaxed)) {
     if (HolderOf(seen) == ThreadPointer()) {
       ++left_alone_;
-      return;
+      return true;
     }
-    if (!AcquireSlow(held, give_up_ms)) return;
+    if (!AcquireSlow(held, give_up_ms)) return false;
   }
   acquired_.store(acquired_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);  // as in NoteAcquired
+  return true;
 }
 
 void Lock::ReleaseInParent() {

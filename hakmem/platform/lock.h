@@ -31,12 +31,17 @@ class HAK_CAPABILITY("mutex") Lock {
   //
   // A signal handler that forks may have interrupted its own thread while that held the lock: waiting would have no
   // end. The lock is left alone then, and so it is by the two functions below: the interrupted code releases it.
-  // Nor does such a thread wait for others beyond `give_up_ms` (of os::NowMs; 0: no end): they may wait for it.
-  void AcquireForFork(uint64_t give_up_ms) HAK_ACQUIRE();
+  //
+  // False when the lock did not come until `give_up_ms` (of os::NowMs).
+  bool AcquireForFork(uint64_t give_up_ms) HAK_TRY_ACQUIRE(true);
   void ReleaseInParent() HAK_RELEASE();
   void ReleaseInChild() HAK_RELEASE();
 
   bool IsHeldByCaller() const;
+  // By a thread that holds the lock, in a signal handler that forks: that it could not have another one; and whether it
+  // could not have one before, in this same acquisition.
+  void NoteGivenUp() { given_up_at_ = acquired(); }
+  bool HasGivenUp() const { return given_up_at_ == acquired(); }
   // After AcquireForFork: whether it took the lock, so that nobody is in the middle of changing what that guards.
   bool IsWhole() const { return IsHeldByCaller() && left_alone_ == 0; }
 
@@ -61,6 +66,7 @@ class HAK_CAPABILITY("mutex") Lock {
   const LockRank rank_;
   // How many forks of the holder, one within the other, found the lock held. The holder's alone.
   uint32_t left_alone_ = 0;
+  uint64_t given_up_at_ = 0;  // of acquired_. The holder's alone
   std::atomic<uint64_t> acquired_{0};
   std::atomic<uint64_t> contended_{0};
 };

@@ -42,13 +42,13 @@ TEST(LockTest, RisingRanksAreFine) {
 // A signal handler forks while its thread holds the lock, and another one interrupts that handler.
 TEST(LockTest, AForkLeavesALockAloneThatItsThreadHolds) HAK_NO_THREAD_SAFETY_ANALYSIS {
   Lock lock(LockRank::kArena);
-  lock.AcquireForFork(0);
+  EXPECT_TRUE(lock.AcquireForFork(0));
   EXPECT_TRUE(lock.IsWhole());
   lock.ReleaseInParent();
   EXPECT_FALSE(lock.IsHeldByCaller());
   lock.Acquire();
   for (int forks = 1; forks <= 2; ++forks) {
-    lock.AcquireForFork(0);
+    EXPECT_TRUE(lock.AcquireForFork(0));
     EXPECT_TRUE(lock.IsHeldByCaller());
     EXPECT_FALSE(lock.IsWhole());
   }
@@ -63,8 +63,8 @@ TEST(LockTest, AForkLeavesALockAloneThatItsThreadHolds) HAK_NO_THREAD_SAFETY_ANA
 
 TEST(LockTest, AForkWithinAForkLeavesTheLocksOfTheOuterOne) HAK_NO_THREAD_SAFETY_ANALYSIS {
   Lock lock(LockRank::kArena);
-  lock.AcquireForFork(0);
-  lock.AcquireForFork(0);
+  EXPECT_TRUE(lock.AcquireForFork(0));
+  EXPECT_TRUE(lock.AcquireForFork(0));
   EXPECT_FALSE(lock.IsWhole());
   lock.ReleaseInParent();
   EXPECT_TRUE(lock.IsWhole());
@@ -78,7 +78,7 @@ TEST(LockTest, AForkThatHoldsALockDoesNotWaitForOthersForEver) HAK_NO_THREAD_SAF
   Lock lock(LockRank::kArena);
   lock.Acquire();
   test::RunInThread([&]() HAK_NO_THREAD_SAFETY_ANALYSIS {
-    lock.AcquireForFork(os::NowMs() + 30);
+    EXPECT_FALSE(lock.AcquireForFork(os::NowMs() + 30));
     EXPECT_FALSE(lock.IsWhole());
     lock.ReleaseInParent();
   });
@@ -87,10 +87,22 @@ TEST(LockTest, AForkThatHoldsALockDoesNotWaitForOthersForEver) HAK_NO_THREAD_SAF
   EXPECT_FALSE(lock.IsHeldByCaller());
   // Whoever held it is gone in the child.
   test::RunInThread([&]() HAK_NO_THREAD_SAFETY_ANALYSIS { lock.Acquire(); });
-  lock.AcquireForFork(os::NowMs() + 1);
+  EXPECT_FALSE(lock.AcquireForFork(os::NowMs() + 1));
   lock.ReleaseInChild();
   ASSERT_TRUE(lock.TryAcquire());
   lock.Release();
+}
+
+// What was given up is not waited for again before the lock that is held has changed hands.
+TEST(LockTest, GivenUpIsInOneAcquisition) HAK_NO_THREAD_SAFETY_ANALYSIS {
+  Lock lock(LockRank::kArena);
+  for (int i = 0; i < 2; ++i) {
+    lock.Acquire();
+    EXPECT_FALSE(lock.HasGivenUp());
+    lock.NoteGivenUp();
+    EXPECT_TRUE(lock.HasGivenUp());
+    lock.Release();
+  }
 }
 
 #if !defined(HAKMEM_BUILD_RELEASE)

@@ -4,6 +4,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <initializer_list>
+
 #include "gtest/gtest.h"
 #include "hakmem/run/program_files.h"
 

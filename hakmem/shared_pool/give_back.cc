@@ -5,8 +5,8 @@
 #include "hakmem/mmap_gate/mmap_gate.h"
 #include "hakmem/page_arena/idle_budget.h"
 #include "hakmem/page_arena/page_arena.h"
+#include "hakmem/platform/at_work.h"
 #include "hakmem/platform/os.h"
-#include "hakmem/platform/thread_pointer.h"
 #include "hakmem/shared_pool/shared_pool.h"
 #include "hakmem/shared_pool/slots.h"
 #include "hakmem/shared_pool/superslabs.h"
@@ -27,37 +27,6 @@ constexpr uint64_t kOfferedAgainMs = 1000;
 
 // Balance, one thread at a time: a second one would only take the lock in turns with the first.
 constinit std::atomic<bool> balancing{false};
-
-// The thread pointers of those that are inside Purge, as far as there is room; how many more there are. A signal
-// handler asks for its own thread's. (Not thread-local: the library has one thread-local pointer.)
-constexpr int kGivers = 8;
-constinit std::atomic<uintptr_t> givers[kGivers] = {};
-constinit std::atomic<uint32_t> more_givers{0};
-class GivingBack {
- public:
-  GivingBack() {
-    for (std::atomic<uintptr_t>& giver : givers) {
-      uintptr_t nobody = 0;
-      if (giver.compare_exchange_strong(nobody, ThreadPointer(), std::memory_order_seq_cst)) {  // a handler sees it
-        mine_ = &giver;
-        return;
-      }
-    }
-    more_givers.fetch_add(1, std::memory_order_seq_cst);  // as above
-  }
-  ~GivingBack() {
-    if (mine_ != nullptr) {
-      mine_->store(0, std::memory_order_seq_cst);  // as above
-    } else {
-      more_givers.fetch_sub(1, std::memory_order_seq_cst);  // as above
-    }
-  }
-  GivingBack(const GivingBack&) = delete;
-  GivingBack& operator=(const GivingBack&) = delete;
-
- private:
-  std::atomic<uintptr_t>* mine_ = nullptr;
-};
 
 // Purges what is idle inside a superslab that is in use, when there are `least` idle slots. Bytes given back.
 size_t PurgeSlots(Superslab& superslab, int least) {
@@ -110,7 +79,7 @@ size_t PurgeSlots(Superslab& superslab, int least) {
 // Purges about `bytes`: whole superslabs first, then slots of those that have `least_slots` idle ones; beyond
 // `split_bytes` out of huge pages only where that is worth it. Bytes given back.
 size_t Purge(size_t bytes, int least_slots, size_t split_bytes) {
-  const GivingBack giving_back_now;
+  const AtWork at_work;
   size_t done = arena::PurgeIdle(bytes);
   while (done < bytes && DissolveOldest()) done += arena::PurgeIdle(bytes - done);
   // From the top: stage 2 takes from the bottom.
@@ -140,6 +109,13 @@ size_t TooMuchForHugePages(size_t idle) {
 }  // namespace
 
 size_t GiveBackIdle(size_t bytes) { return Purge(bytes, 1, bytes); }
+
+bool GiveUpIdleSuperslabs() {
+  const AtWork at_work;
+  bool any = false;
+  while (DissolveOldest()) any = true;
+  return any;
+}
 
 void Balance() {
   // What an early purge left as too scattered is not looked through again before a good deal has come to it; what the
@@ -174,21 +150,8 @@ void Balance() {
   }
 }
 
-bool IsGivingBack() {
-  bool found = more_givers.load(std::memory_order_relaxed) != 0;  // one thread, or its own store
-  for (const std::atomic<uintptr_t>& giver : givers) {
-    found = found || giver.load(std::memory_order_relaxed) == ThreadPointer();  // as above
-  }
-  return found;
-}
-
 void RepairAfterFork(size_t idle_elsewhere, bool interrupted) {
   balancing.store(false, std::memory_order_relaxed);  // a new child has one thread
-  for (std::atomic<uintptr_t>& giver : givers) {
-    // Relaxed: one thread.
-    if (giver.load(std::memory_order_relaxed) != ThreadPointer())
-      giver.store(0, std::memory_order_relaxed);  // as above
-  }
   if (interrupted) return;
   // Threads that are gone may have been about to count what they took or gave up: all is counted anew. What they had
   // taken and not yet used is not: it is lost here.

@@ -49,9 +49,6 @@ bool GiveUpIdleSuperslabs();
 // memory became idle, and by refill from time to time.
 void Balance();
 
-// Whether the calling thread is in the middle of giving idle memory back: what a signal handler asks.
-bool IsGivingBack();
-
 // In a forked child, while it has one thread: a thread that is gone may have been in Balance, or about to count what it
 // took or gave up. `idle_elsewhere` bytes are idle that neither the page arena nor the pool has. `interrupted`: the
 // fork came from a signal handler in the middle of something, which goes on and does its own counting; nothing is

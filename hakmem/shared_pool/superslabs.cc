@@ -181,12 +181,6 @@ bool DissolveOldest() {
   return true;
 }
 
-bool GiveUpIdleSuperslabs() {
-  bool any = false;
-  while (DissolveOldest()) any = true;
-  return any;
-}
-
 uint64_t Superslabs() { return superslabs_now.load(std::memory_order_relaxed); }  // a count
 
 uint64_t SuperslabsMade() { return superslabs_made.load(std::memory_order_relaxed); }  // a count

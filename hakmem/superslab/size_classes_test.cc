@@ -3,6 +3,7 @@
 #include "hakmem/superslab/size_classes.h"
 
 #include <cstddef>
+#include <initializer_list>
 
 #include "gtest/gtest.h"
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "hakmem/diag/check.h"
+#include "hakmem/platform/at_work.h"
 #include "hakmem/superslab/slab_event.h"
 #include "hakmem/tiny/give_back.h"
 #include "hakmem/tiny/heap_pool.h"
@@ -169,6 +170,7 @@ bool WaitsInOutbox(const Heap& heap, const Slab& slab) {
 }
 
 void PushWithoutHeap(Slab& slab, const Chain& chain) {
+  const AtWork at_work;  // no heap is busy
   HeapId notify = kNoHeap;
   // The slab is not claimed: the claimant is nobody.
   if (OwnedSlab::PushRemote(slab, chain, Claimant{kNoHeap, 0, 0}, &notify)) HAK_CHECK(false);

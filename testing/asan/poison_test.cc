@@ -3,6 +3,7 @@
 #include <hakmem/hakmem.h>
 
 #include <cstring>
+#include <initializer_list>
 #include <thread>
 
 #include "gtest/gtest.h"

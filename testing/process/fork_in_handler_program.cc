@@ -1,11 +1,14 @@
 // A signal handler that forks, whatever of malloc, free and their kin it interrupts: parent and child go on.
 //
-// usage: fork_in_handler_program step|timer small|listed|middle|huge|mixed|threads
+// usage: fork_in_handler_program step small|listed|middle|huge|mixed|threads|remote
+//        fork_in_handler_program timer small|middle|huge|mixed|threads|plain|both
 //
 // `step`: the processor's trap flag raises SIGTRAP after each instruction of the calls, and the handler forks at about
-// 200 of them, evenly spread. `timer`: for a second the handler comes when an interval timer, or another thread, sends
+// 200 of them. `timer`: for a second the handler comes when an interval timer, or another thread, sends
 // it. The child returns from the handler, ends what was interrupted, allocates, frees, starts a thread, and looks
-// whether all blocks hold what was written. The last line is "all children ended well".
+// whether all blocks hold what was written. `remote`: the blocks are of a thread that lives and sleeps. `plain` and
+// `both`: handlers fork again and again in a thread that mostly holds a lock, beside one that forks without a handler
+// or whose handler does so, too; all get on. The last line is "all children ended well".
 
 #include <errno.h>
 #include <pthread.h>
@@ -27,13 +30,16 @@
 
 namespace {
 
-enum class Sizes { kSmall, kListed, kMiddle, kHuge, kMixed };
+enum class Sizes { kSmall, kListed, kLone, kMiddle, kHuge, kMixed };
+enum class Mode { kOne, kThreads, kRemote, kPlain, kBoth };
 
 // A child that waits for ever is ended by SIGALRM.
 constexpr unsigned kMostSeconds = 20;
 
 std::atomic<long> forks{0};
 std::atomic<long> failed{0};
+
+std::atomic<bool> stop{false};
 
 // Of the process that came out of the fork, and of the thread in it.
 thread_local volatile bool in_child = false;
@@ -119,6 +125,7 @@ class Blocks {
     switch (sizes_) {
       case Sizes::kSmall: return x % 4 == 0 ? 4000 + (x >> 2) % 28'000 : 16 + (x >> 2) % 1000;
       case Sizes::kListed: return 8000;
+      case Sizes::kLone: return 500'000;  // one in a slab
       case Sizes::kMiddle: return 40'000 + x % 960'000;
       case Sizes::kHuge: return 1'100'000 + x % 3'000'000;
       case Sizes::kMixed: return (size_t{1} << x % 22) + (x >> 8) % 1000;
@@ -232,7 +239,9 @@ uint64_t forks_until = 0;  // of NowMs
 void Trapped(int, siginfo_t*, void* context) {
   if (!stepping) return;
   const long step = steps++;
-  const bool forks_now = fork_each != 0 && step % fork_each == 0 && NowMs() < forks_until;
+  // Not at equal distances: the same call again and again is to be interrupted in all its parts.
+  const auto mixed = static_cast<uint32_t>(step) * 2654435761u >> 8;
+  const bool forks_now = fork_each != 0 && mixed % static_cast<uint32_t>(fork_each) == 0 && NowMs() < forks_until;
   if (!(forks_now && Fork()) && step < kMostSteps) return;
   stepping = false;
   static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_EFL] &= ~0x100;
@@ -294,6 +303,23 @@ void StepThreads(Blocks& blocks) {
   }
 }
 
+// Slabs of a thread that sleeps: all blocks come home, so that in the child another heap could take a slab back that
+// this thread is about to send to its owner.
+void* FillAndSleep(void* blocks) {
+  static_cast<Blocks*>(blocks)->Fill();
+  stop = true;
+  for (;;) pause();
+}
+
+void StepRemote(Blocks& blocks) {
+  stop = false;
+  pthread_t sleeper;
+  if (pthread_create(&sleeper, nullptr, FillAndSleep, &blocks) != 0) Fail("no thread");
+  while (!stop) usleep(100);
+  blocks.GiveAll(SetStepping);
+  if (in_child) EndChild(blocks);
+}
+
 void RunSteps(Sizes sizes, Blocks& blocks) {
   const auto nothing = [](bool) {};
   if (sizes == Sizes::kListed) {
@@ -313,7 +339,7 @@ void RunSteps(Sizes sizes, Blocks& blocks) {
   if (in_child) EndChild(blocks);
 }
 
-int Steps(Sizes sizes, bool threads) {
+int Steps(Sizes sizes, Mode mode) {
   struct sigaction action = {};
   action.sa_sigaction = Trapped;
   action.sa_flags = SA_SIGINFO;
@@ -323,7 +349,15 @@ int Steps(Sizes sizes, bool threads) {
   int ends[2];
   if (pipe(ends) != 0) return 2;
   const pid_t counter = fork();
-  const auto run = [&] { threads ? StepThreads(blocks) : RunSteps(sizes, blocks); };
+  const auto run = [&] {
+    if (mode == Mode::kThreads) {
+      StepThreads(blocks);
+    } else if (mode == Mode::kRemote) {
+      StepRemote(blocks);
+    } else {
+      RunSteps(sizes, blocks);
+    }
+  };
   if (counter == 0) {
     run();
     const long n = steps;
@@ -341,7 +375,6 @@ int Steps(Sizes sizes, bool threads) {
 #endif
 
 pthread_t workers[2];
-std::atomic<bool> stop{false};
 
 void Rung(int) {
   if (!in_child && Fork()) ops_left = 300;
@@ -414,22 +447,95 @@ int Threads() {
   return 0;
 }
 
+// Each block is mapped anew or found among many: the thread mostly holds a lock.
+std::atomic<long> taken[2] = {};
+void* TakeLongBlocks(void* count) {
+  while (!stop) {
+    free(malloc(9 << 20));
+    ++*static_cast<std::atomic<long>*>(count);
+  }
+  return nullptr;
+}
+
+void* ForkPlainly(void* count) {
+  while (!stop) {
+    const pid_t pid = fork();
+    if (pid == 0) _exit(0);
+    int status = -1;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    if (status != 0) ++failed;
+    ++*static_cast<std::atomic<long>*>(count);
+  }
+  return nullptr;
+}
+
+void ForkAndEnd(int) {
+  const int saved = errno;
+  const pid_t pid = fork();
+  if (pid == 0) _exit(0);
+  int status = -1;
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (status != 0) ++failed;
+  ++forks;
+  errno = saved;
+}
+
+// A signal each 10 ms, so that the next one is there when a fork that has waited comes back. In each half second both
+// threads get on.
+int Recurring(bool both) {
+  static void* holes[1500];
+  for (void*& p : holes) p = malloc(5 << 20);
+  for (size_t i = 0; i < 1500; i += 2) free(holes[i]);
+  signal(SIGUSR1, ForkAndEnd);
+  const int signalled = both ? 2 : 1;
+  for (int i = 0; i < 2; ++i) {
+    void* (*const body)(void*) = i < signalled ? TakeLongBlocks : ForkPlainly;
+    if (pthread_create(&workers[i], nullptr, body, &taken[i]) != 0) return 2;
+  }
+  for (int half = 0; half < 6; ++half) {
+    const long before[2] = {taken[0], taken[1]};
+    for (const uint64_t end = NowMs() + kMs / 2; NowMs() < end;) {
+      for (int i = 0; i < signalled; ++i) pthread_kill(workers[i], SIGUSR1);
+      usleep(10'000);
+    }
+    for (int i = 0; i < 2; ++i) {
+      if (taken[i] == before[i]) {
+        fprintf(stderr, "thread %d does not get on\n", i);
+        ++failed;
+      }
+    }
+  }
+  stop = true;
+  for (pthread_t worker : workers) pthread_join(worker, nullptr);
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc != 3) return 2;
-  const bool threads = strcmp(argv[2], "threads") == 0;
-  const Sizes sizes = strcmp(argv[2], "small") == 0    ? Sizes::kSmall
+  const Mode mode = strcmp(argv[2], "threads") == 0  ? Mode::kThreads
+                    : strcmp(argv[2], "remote") == 0 ? Mode::kRemote
+                    : strcmp(argv[2], "plain") == 0  ? Mode::kPlain
+                    : strcmp(argv[2], "both") == 0   ? Mode::kBoth
+                                                     : Mode::kOne;
+  const Sizes sizes = mode == Mode::kRemote            ? Sizes::kLone
+                      : strcmp(argv[2], "small") == 0  ? Sizes::kSmall
                       : strcmp(argv[2], "listed") == 0 ? Sizes::kListed
                       : strcmp(argv[2], "middle") == 0 ? Sizes::kMiddle
                       : strcmp(argv[2], "huge") == 0   ? Sizes::kHuge
                                                        : Sizes::kMixed;
   int status;
   if (strcmp(argv[1], "timer") == 0) {
-    status = threads ? Threads() : Timer(sizes);
+    status = mode == Mode::kThreads ? Threads()
+             : mode == Mode::kPlain ? Recurring(false)
+             : mode == Mode::kBoth  ? Recurring(true)
+                                    : Timer(sizes);
   } else {
 #if defined(__x86_64__)
-    status = Steps(sizes, threads);
+    status = Steps(sizes, mode);
 #else
     status = 0;
 #endif
