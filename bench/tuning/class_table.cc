@@ -58,12 +58,14 @@ double ClassTable::WorstWaste(uint32_t above) const {
 
 Span SpanFor(uint32_t size, uint32_t slab) {
   const uint32_t most = static_cast<uint32_t>(kMaxClassed);
-  uint32_t chosen = (size + slab - 1) / slab * slab;
-  for (uint32_t bytes = chosen; bytes <= most; bytes += slab) {
-    if (bytes % size <= bytes / 16) {
-      chosen = bytes;
-      break;
-    }
+  const uint32_t least = (size + slab - 1) / slab * slab;
+  const auto in_superslab = [size](uint32_t span) {
+    return static_cast<uint32_t>(kSuperslabSize) / span * (span / size) * size;
+  };
+  uint32_t chosen = least;
+  while (chosen < most && chosen % size > chosen / 16) chosen += slab;
+  for (uint32_t shorter = least; shorter < chosen; shorter += slab) {
+    if (in_superslab(shorter) >= in_superslab(chosen)) chosen = shorter;
   }
   return {chosen, chosen / size, chosen / size * size};
 }

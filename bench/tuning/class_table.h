@@ -37,8 +37,8 @@ class ClassTable {
   std::vector<uint16_t> class_of_sixteen_;  // by (size + 15) / 16
 };
 
-// The span that the allocator would choose for blocks of `size` with slabs of `slab` bytes: the shortest that wastes at
-// most a sixteenth at its end.
+// The span that the allocator would choose for blocks of `size` with slabs of `slab` bytes: the shortest that fills
+// superslabs as well as the shortest one that wastes at most a sixteenth at its end.
 struct Span {
   uint32_t bytes;
   uint32_t capacity;

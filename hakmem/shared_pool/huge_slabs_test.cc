@@ -63,6 +63,25 @@ TEST_F(HugeSlabsTest, ASlabThatWillBeFullGetsAHugePageAndOthersStayOut) {
   for (Slab* slab : {&full, &first, &second, &more}) Give(sparse_, *slab);
 }
 
+// Two spans of eleven slabs, and ten are left over: no huge page is made for them, but one that is there has room.
+TEST_F(HugeSlabsTest, BlocksThatFillNoHugePageGetNone) {
+  const unsigned c = ClassOfSize(700'000);
+  ASSERT_FALSE(FillsSuperslabs(kSizeClasses[c]));
+  ASSERT_TRUE(FillsSuperslabs(kSizeClasses[kClass]));
+  std::vector<Slab*> taken;
+  for (int i = 0; i < 4; ++i) {
+    taken.push_back(&Take(dense_, c));
+    EXPECT_FALSE(IsHuge(*taken.back()));
+  }
+  EXPECT_EQ(GetStatistics().superslabs, 4u) << "two in each";
+  Slab& full = Take(dense_, kClass);
+  ASSERT_TRUE(IsHuge(full));
+  taken.push_back(&Take(dense_, c));
+  EXPECT_EQ(&taken.back()->superslab(), &full.superslab());
+  Give(dense_, full);
+  for (Slab* slab : taken) Give(dense_, *slab);
+}
+
 TEST_F(HugeSlabsTest, WhatIsResidentServesAll) {
   Slab& full = Take(dense_, kClass);
   Slab& kept = Take(dense_, kClass);

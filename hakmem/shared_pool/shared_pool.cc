@@ -124,7 +124,11 @@ std::optional<OwnedSlab> Acquire(Cache& cache, const Claimant& who, unsigned siz
   const bool dense = cache.dense && g_options.huge_pages == 1 && IsWorthHugePages(superslabs, makers);
   const bool apart = dense && superslabs >= kApartFrom * makers;
   const bool purged = !dense || SuperslabsAreMany(superslabs);
-  if (Slab* slab = FindUnused(cache, span, {dense, apart ? who.id : kNoHeap, purged}); slab != nullptr) {
+  Slab* slab = FindUnused(cache, span, {dense, apart ? who.id : kNoHeap, purged});
+  // Of a huge page that these alone would fill too much would be left over.
+  const bool in_rest = dense && !FillsSuperslabs(kSizeClasses[size_class]);
+  if (in_rest && slab == nullptr) slab = FindUnused(cache, span, {false, kNoHeap, true});
+  if (slab != nullptr) {
     Count(kStage2);
     return SetUpUnused(cache, *slab, who, size_class);
   }
@@ -134,10 +138,10 @@ std::optional<OwnedSlab> Acquire(Cache& cache, const Claimant& who, unsigned siz
   }
   Superslab* superslab = TakeIdleSuperslab(who.id);
   const bool idle = superslab != nullptr;
-  if (!idle) superslab = MakeSuperslab(dense, who.id);
+  if (!idle) superslab = MakeSuperslab(dense && !in_rest, who.id);
   if (superslab == nullptr) {
     // Without memory any slot will do.
-    Slab* slab = FindUnused(cache, span, {!dense, kNoHeap, true});
+    slab = FindUnused(cache, span, {!dense, kNoHeap, true});
     if (slab == nullptr && apart) slab = FindUnused(cache, span, {dense, kNoHeap, true});
     if (slab == nullptr) return std::nullopt;
     Count(kStage2);

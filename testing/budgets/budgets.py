@@ -28,6 +28,9 @@ PAIR_GROWTH = 2 * MB
 SPARSE_RSS = 20 * MB
 SPARSE_SIZES = 5
 PAGE = 4096
+# What is written of blocks of one size takes so much: an eighth inside of blocks, and what does not fill huge pages.
+FILLED_RATIO = 1.2
+FILLED_SIZES = 13
 # A burst must really have been one: its blocks' own bytes.
 BURST_BYTES = 250 * MB
 
@@ -248,6 +251,22 @@ def measure_sparse(arguments, report):
     probe.end()
 
 
+def measure_filled(arguments, report):
+    probe = Probe(arguments, 'filled')
+    probe.wait('start')
+    for _ in range(FILLED_SIZES):
+        before = probe.resident()
+        probe.go_on()
+        words = probe.wait('touched')[-1].split()
+        size, blocks = int(words[1]), int(words[3])
+        report.row(f'resident memory of {blocks:,} full blocks of {size:,} bytes, of theirs',
+                   (probe.resident() - before) / (size * blocks), FILLED_RATIO, percent)
+        probe.go_on()
+        probe.wait('freed')
+    probe.go_on()
+    probe.end()
+
+
 def measure_waste(arguments, report):
     probe = Probe(arguments, 'waste')
     rows = [line.split() for line in probe.lines()]
@@ -270,6 +289,7 @@ ROWS = {
     'pool-burst': measure_pool_burst,
     'pair': measure_pair,
     'sparse': measure_sparse,
+    'filled': measure_filled,
     'waste': measure_waste,
 }
 

@@ -89,6 +89,11 @@ class RowTest(unittest.TestCase):
         self.assertTrue(holds('sparse', FakeProbe([0, good + pages] * 5)))
         self.assertFalse(holds('sparse', FakeProbe([0, good + pages] * 4 + [0, 21 * budgets.MB + pages])))
 
+    def test_filled(self):
+        good, bad = 300 * budgets.MB, 301 * budgets.MB  # of 250 MB
+        self.assertTrue(holds('filled', FakeProbe([0, good] * 13)))
+        self.assertFalse(holds('filled', FakeProbe([0, good] * 12 + [0, bad])))
+
     def test_waste(self):
         self.assertTrue(holds('waste', FakeProbe([], ['size 1024 usable 1152 stride 1152', 'size 8192 usable 8192 stride 0'])))
         self.assertFalse(holds('waste', FakeProbe([], ['size 1024 usable 1153 stride 1152'])))

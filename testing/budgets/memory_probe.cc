@@ -288,17 +288,16 @@ int Pair() {
   return 0;
 }
 
-// 256 MB in blocks of each of some sizes, the first 64 bytes of which are touched: as buffers of connections that idle.
-int Sparse() {
-  constexpr size_t kBytes = size_t{256} << 20;
+// `bytes` bytes in blocks of each of the sizes, one size after the other; of a block `touched` bytes at most are written.
+int OneSizeAtATime(std::initializer_list<size_t> sizes, size_t bytes, size_t touched) {
   Phase("start");
-  for (const size_t size : {size_t{16} << 10, size_t{64} << 10, size_t{256} << 10, size_t{1000000}, size_t{10} << 20}) {
-    const size_t count = kBytes / size;
+  for (const size_t size : sizes) {
+    const size_t count = bytes / size;
     void** const blocks = Table(count);
     for (size_t i = 0; i < count; ++i) {
       blocks[i] = malloc(size);
       Check(blocks[i] != nullptr, "malloc failed");
-      memset(blocks[i], 1, 64);
+      memset(blocks[i], 1, size < touched ? size : touched);
     }
     Say("size %zu blocks %zu\n", size, count);
     Phase("touched");
@@ -308,6 +307,19 @@ int Sparse() {
     Phase("freed");
   }
   return 0;
+}
+
+// As buffers of connections that idle.
+int Sparse() {
+  return OneSizeAtATime({size_t{16} << 10, size_t{64} << 10, size_t{256} << 10, size_t{1000000}, size_t{10} << 20},
+                        size_t{256} << 20, 64);
+}
+
+// As tiles of an image: blocks of a single size, a little above those of size classes, which may fill huge pages badly.
+int Filled() {
+  return OneSizeAtATime(
+      {1100, 5200, 13'000, 33'000, 66'000, 135'000, 170'000, 265'000, 330'000, 400'000, 525'000, 660'000, 800'000},
+      size_t{100} << 20, SIZE_MAX);
 }
 
 // The least distance between neighbours among many blocks of one size: what a block really takes.
@@ -357,8 +369,9 @@ int main(int argc, char** argv) {
   if (strcmp(mode, "bare-threads") == 0) return Threads(false);
   if (strcmp(mode, "pair") == 0) return Pair();
   if (strcmp(mode, "sparse") == 0) return Sparse();
+  if (strcmp(mode, "filled") == 0) return Filled();
   if (strcmp(mode, "waste") == 0) return Waste();
   fprintf(stderr,
-          "usage: memory_probe idle|own-burst|exited-burst|pool-burst|threads|bare-threads|pair|sparse|waste\n");
+          "usage: memory_probe idle|own-burst|exited-burst|pool-burst|threads|bare-threads|pair|sparse|filled|waste\n");
   return 2;
 }
