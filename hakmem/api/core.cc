@@ -12,6 +12,7 @@
 #include "hakmem/guard/guard.h"
 #include "hakmem/large/huge.h"
 #include "hakmem/page_arena/idle_budget.h"
+#include "hakmem/page_arena/page_arena.h"
 #include "hakmem/platform/os.h"
 #include "hakmem/shared_pool/shared_pool.h"
 #include "hakmem/superslab/address_map.h"
@@ -478,6 +479,8 @@ bool Trim(size_t keep) {
   const size_t pages = tiny::Trim(true);
   const uint64_t idle = g_idle.idle();
   const size_t given_back = pool::GiveBackIdle(idle > keep || keep == 0 ? SIZE_MAX : 0);
+  // Addresses as well, which count where they are limited, or where the system keeps memory ready for all of them.
+  if (keep == 0) arena::UnmapIdle();
   return pages + given_back != 0;
 }
 

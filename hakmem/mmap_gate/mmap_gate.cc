@@ -128,12 +128,17 @@ bool MovePieces(void* from, size_t old_size, void* to, size_t new_size) {
   return true;
 }
 
+// Of a limit below this the window's map, which counts as a whole, would leave too little to the program.
+constexpr uint64_t kLeastLimit = 8 * kAddressMapSize;
+
 }  // namespace
 
 void OpenWindow(bool allowed) {
-  const uintptr_t base = allowed ? FindWindowBase() : kNoWindow;
+  const bool has_room = os::MemoryLimit() >= kLeastLimit;
+  const uintptr_t base = allowed && has_room ? FindWindowBase() : kNoWindow;
   if (base == kNoWindow) {
     HAK_LOG(kWarning, "no window: free takes a slower path");
+    if (!has_room) return;
     // Never written to: its pages, where they are read, are the kernel's page of zeroes.
     if (void* empty = os::Map(nullptr, kAddressMapSize, false, false).ptr; empty != nullptr) {
       g_map_base = reinterpret_cast<uintptr_t>(empty);

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <initializer_list>
 
 #include "hakmem/platform/compiler.h"
 #include "hakmem/platform/kernel_order.h"
@@ -195,6 +196,18 @@ MapResult RemapTo(void* from, size_t old_size, size_t new_size, void* to) {
 
 MapResult RemapBack(void* from, size_t size, void* to) {
   return Remap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+}
+
+uint64_t MemoryLimit() {
+  uint64_t least = UINT64_MAX;
+  for (const int resource : {RLIMIT_AS, RLIMIT_DATA}) {
+    struct {
+      uint64_t current, most;  // as the kernel writes them; RLIM_INFINITY is the greatest number
+    } limit;
+    if (Failed(Syscall(SYS_prlimit64, 0, resource, 0, AsLong(&limit)))) continue;
+    if (limit.current < least) least = limit.current;
+  }
+  return least;
 }
 
 size_t PageSize() {

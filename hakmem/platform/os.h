@@ -49,6 +49,9 @@ bool HugePagesReturn();
 // Undoes a RemapTo of the same size a moment ago. Tests cannot make it fail: the place it goes back to was just left.
 [[nodiscard]] MapResult RemapBack(void* from, size_t size, void* to);
 
+// The least of the process's limits of address space and of data (getrlimit(2)), in bytes; UINT64_MAX for none.
+uint64_t MemoryLimit();
+
 // The system's page size in bytes, or the pretended one.
 size_t PageSize();
 
