@@ -77,12 +77,7 @@ class IdleBudget {
     const int64_t idle = idle_.load(std::memory_order_relaxed);  // an amount, orders nothing
     return idle > 0 ? static_cast<size_t>(idle) : 0;
   }
-  // What was refaulted, as far as it was not paid off until somebody asked last.
-  size_t debt() const { return debt_.load(std::memory_order_relaxed); }            // an amount, orders nothing
   size_t set_aside() const { return set_aside_.load(std::memory_order_relaxed); }  // an amount, orders nothing
-
-  // Whether so much was refaulted lately that nothing is to be purged which may be wanted soon.
-  bool IsInDebt(uint64_t now_ms) { return PayOff(now_ms) > kDebtLimit; }
 
   // Whether nothing became idle for longer than `delay_ms`.
   bool IsOld(uint64_t now_ms, uint64_t delay_ms) const {

@@ -55,7 +55,7 @@ OwnedSlab OwnedSlab::SetUp(Slab& slab, const Claimant& who, unsigned size_class,
   slab.purged_blocks_ = 0;
   slab.clean_ = clean;
   slab.handed_out_ = false;
-  slab.freed_ = Slab::Freed::kNo;
+  slab.freed_ = false;
   slab.place = Slab::Place::kNowhere;
   slab.given_up_by.store(kNoHeap, std::memory_order_relaxed);  // a hint
   slab.prev = slab.next = nullptr;
@@ -109,7 +109,7 @@ uint32_t OwnedSlab::Acknowledge() {
 uint32_t OwnedSlab::TakeOver(const RemoteState& drained) {
   slab_->free_ = BlockOfHead(*slab_, drained);
   slab_->free_count_ = drained.count;
-  slab_->freed_ = Slab::Freed::kLately;
+  slab_->freed_ = true;
   ring::Note(Event::kDrain, *slab_, slab_->free_, drained.count);
   return drained.count;
 }

@@ -69,7 +69,7 @@ class [[nodiscard]] OwnedSlab {
     SetNext(chain.last, slab_->free_);
     slab_->free_ = chain.first;
     slab_->free_count_ += chain.count;
-    slab_->freed_ = Slab::Freed::kLately;
+    slab_->freed_ = true;
   }
 
   // Takes the own list whole. An empty chain when there is none; `last` is not known.
@@ -104,8 +104,6 @@ class [[nodiscard]] OwnedSlab {
 
   bool HasFree() const { return slab_->free_count_ != 0; }
   bool HasUncarved() const { return slab_->carved_ < slab_->geometry().capacity || slab_->purged_blocks_ != 0; }
-  // Whether the memory that was never handed out is all of it pages that went back.
-  bool HasOnlyPurged() const { return slab_->carved_ == slab_->geometry().capacity && slab_->purged_blocks_ != 0; }
   // Whether a drain would bring anything.
   bool HasRemote() const { return slab_->PeekRemote().count != 0; }
   // Whether every block was handed out and none has been home and left again since. A slab is full so once in its life,
@@ -130,12 +128,6 @@ class [[nodiscard]] OwnedSlab {
   // Ends the slab's life when all its blocks are home; its slot may then be made EMPTY. False, and nothing changed,
   // when blocks are out or a notification is on its way.
   [[nodiscard]] bool Retire();
-
-  // A look now and then: whether blocks had come home before the last look, and none since.
-  bool IsQuiet() const { return slab_->freed_ == Slab::Freed::kEarlier; }
-  void Age() {
-    if (slab_->LooksFreed()) slab_->freed_ = Slab::Freed::kEarlier;
-  }
 
   // Gives the pages that hold no block in use back to the system; blocks that start in them become uncarved. Drains
   // first. Bytes given back. Nothing to do, and nothing done, when no block has come home since the last time.

@@ -1,4 +1,4 @@
-// Giving back the free pages inside a slab that is in use (malloc_trim, and slabs that are left alone).
+// Giving back the free pages inside a slab that is in use (malloc_trim).
 
 #include <cstdint>
 
@@ -142,7 +142,7 @@ size_t OwnedSlab::PurgeFreePages() {
     page = end;
   }
   slab.handed_out_ = false;
-  slab.freed_ = Slab::Freed::kNo;
+  slab.freed_ = false;
   HAK_ASSERT(slab.free_count_ + slab.purged_blocks_ <= slab.carved_);
   return given_back;
 }

@@ -53,7 +53,7 @@ class Slab {
   }
 
   // Whether blocks have come home since free pages went back; a look from outside.
-  HAK_NO_TSAN bool LooksFreed() const { return freed_ != Freed::kNo || PeekRemote().count != 0; }
+  HAK_NO_TSAN bool LooksFreed() const { return freed_ || PeekRemote().count != 0; }
 
   // For reports and hints: what the owner last wrote, perhaps half of it.
   struct Look {
@@ -93,9 +93,7 @@ class Slab {
   Place place = Place::kNowhere;
 
  private:
-  // Whether blocks have come home since free pages went back, and whether before somebody looked last.
-  enum class Freed : uint8_t { kNo, kLately, kEarlier };
-  Freed freed_ = Freed::kNo;
+  bool freed_ = false;  // blocks have come home since free pages went back
 
  public:
   // The heap that gave the slab up when all its blocks were out for the first time. A hint for whoever frees into it.

@@ -132,8 +132,6 @@ struct alignas(64) HeapRest {
   uint8_t outbox_index[kOutboxIndex];
   OutboxEntry outbox[kOutboxEntries + 1];  // number 0 is nobody's; the first ones lie in the page
 
-  uint64_t quiet_looked_ms;        // when slabs that are left alone were looked for (quiet.h)
-  bool quiet_left;                 // some were found that time for which there was no time
   Slab* bench[kClasses];           // see Heap::bench
   Slab* hot[kListedClasses];       // see Heap::hot
   Block* batches[kListedClasses];  // lists set aside; the second word of a list's first block links to the next list

@@ -5,14 +5,12 @@
 #include "hakmem/config/options.h"
 #include "hakmem/diag/check.h"
 #include "hakmem/page_arena/fill_record.h"
-#include "hakmem/page_arena/idle_budget.h"
 #include "hakmem/platform/os.h"
 #include "hakmem/superslab/slab_event.h"
 #include "hakmem/tiny/heap_pool.h"
 #include "hakmem/tiny/heap_slabs.h"
 #include "hakmem/tiny/lists.h"
 #include "hakmem/tiny/outbox.h"
-#include "hakmem/tiny/quiet.h"
 #include "hakmem/tiny/seeded_faults.h"
 
 namespace hakmem::tiny {
@@ -68,7 +66,6 @@ Block* TakeBlocks(Heap& heap, OwnedSlab& owned, unsigned size_class, bool* clean
     return owned.Carve(1, clean).first;
   }
   const bool freed = owned.HasFree();
-  if (!freed && owned.HasOnlyPurged()) g_idle.AddRefault(os::PageSize());
   const Chain chain = freed ? owned.Pop() : CarveForList(heap, owned, clean);
   if (freed) GrowExtra(heap, chain.count * kSizeClasses[size_class].block_size);
   heap.pinned.Remove(size_class);
@@ -312,7 +309,6 @@ Block* Refill(Heap& heap, unsigned c, bool* clean) {
   if (++heap.refills_since_balance >= kRefillsPerBalance) {
     heap.refills_since_balance = 0;
     pool::Balance();
-    GiveBackQuiet(heap);
   }
   return FromSources(heap, c, clean);
 }
