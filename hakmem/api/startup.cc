@@ -148,7 +148,6 @@ __attribute__((destructor(101))) void AtExit() {
   if (g_options.stats != 0) PrintStatistics(ReportFd(), g_options.stats == 2);
   if (g_options.ring != 0 && !ring::DumpToFile()) ReportLine("hakmem: HAKMEM_RING_FILE: the file cannot be written");
   trace::NoteExit();
-  tiny::ForgetThreadExit();
 }
 
 // A copy of an option's text, which is the environment's, in `buffer`.

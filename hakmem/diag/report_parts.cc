@@ -33,11 +33,13 @@ bool IsSystemLibrary(const char* name) {
 
 // Nor there: hakmem's own functions, in a library of whatever name or linked to the program.
 bool IsAllocator(const char* function) {
-  for (const char* start : {"_ZN6hakmem", "_ZNK6hakmem", "_Znw", "_Zna", "_Zdl", "_Zda"}) {
+  for (const char* start : {"_ZN6hakmem", "_ZNK6hakmem", "_ZZN6hakmem", "_ZZNK6hakmem", "_Znw", "_Zna", "_Zdl", "_Zda",
+                            "hak_", "hakmem_", "__libc_"}) {
     if (strncmp(function, start, strlen(start)) == 0) return true;
   }
-  for (const char* name : {"malloc", "calloc", "realloc", "reallocarray", "free", "cfree", "aligned_alloc", "memalign",
-                           "posix_memalign", "valloc", "pvalloc", "malloc_usable_size"}) {
+  for (const char* name :
+       {"malloc", "calloc", "realloc", "reallocarray", "free", "cfree", "free_sized", "free_aligned_sized",
+        "aligned_alloc", "memalign", "posix_memalign", "valloc", "pvalloc", "malloc_usable_size", "malloc_trim"}) {
     if (strcmp(function, name) == 0) return true;
   }
   return false;

@@ -66,7 +66,7 @@ class HAK_CAPABILITY("mutex") Lock {
   const LockRank rank_;
   // How many forks of the holder, one within the other, found the lock held. The holder's alone.
   uint32_t left_alone_ = 0;
-  uint64_t given_up_at_ = 0;  // of acquired_. The holder's alone
+  uint64_t given_up_at_ = UINT64_MAX;  // of acquired_. The holder's alone
   std::atomic<uint64_t> acquired_{0};
   std::atomic<uint64_t> contended_{0};
 };

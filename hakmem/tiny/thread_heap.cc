@@ -208,11 +208,6 @@ HeapScope::~HeapScope() {
 
 void PrepareThreadExit() { has_exit_key = pthread_key_create(&exit_key, EndThread) == 0; }
 
-void ForgetThreadExit() {
-  if (has_exit_key) pthread_key_delete(exit_key);
-  has_exit_key = false;
-}
-
 namespace {
 
 // Empties a heap that nobody drives; false when somebody does. `*others` becomes true when its blocks went to pooled

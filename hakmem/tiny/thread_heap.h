@@ -40,10 +40,6 @@ class HeapScope {
 // Creates the key whose destructor ends a thread's heap. Called once, before the first heap is driven.
 void PrepareThreadExit();
 
-// At the end of the process, or when a library that hakmem is linked to is closed (dlclose(3)): threads that end later
-// keep their heaps, and do not run what is not mapped any more.
-void ForgetThreadExit();
-
 // Reads the inbox of a heap that nobody drives, so that its slabs can be given back.
 void TidyPooled(Heap* heap);
 

@@ -288,7 +288,8 @@ int Pair() {
   return 0;
 }
 
-// `bytes` bytes in blocks of each of the sizes, one size after the other; of a block `touched` bytes at most are written.
+// `bytes` bytes in blocks of each of the sizes, one size after the other; of a block `touched` bytes at most are
+// written.
 int OneSizeAtATime(std::initializer_list<size_t> sizes, size_t bytes, size_t touched) {
   Phase("start");
   for (const size_t size : sizes) {

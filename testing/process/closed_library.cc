@@ -1,4 +1,4 @@
-// A library with a hakmem of its own, which is closed while a thread that has used it goes on.
+// A library with a hakmem of its own, which a program closes while a thread that has used it goes on.
 #include <hakmem/hakmem.h>
 #include <string.h>
 
