@@ -235,36 +235,31 @@ def measure_pair(arguments, report):
     report.row('its growth from the first second to the last', sizes[-1] - sizes[0], PAIR_GROWTH, megabytes)
 
 
-def measure_sparse(arguments, report):
-    probe = Probe(arguments, 'sparse')
+def one_size_at_a_time(arguments, mode, sizes):
+    """Of each size the probe goes through: the size, how many blocks it has taken, and the resident bytes that brought."""
+    probe = Probe(arguments, mode)
     probe.wait('start')
-    for _ in range(SPARSE_SIZES):
+    for _ in range(sizes):
         before = probe.resident()
         probe.go_on()
         words = probe.wait('touched')[-1].split()
-        size, blocks = int(words[1]), int(words[3])
-        report.row(f'resident memory of {blocks:,} blocks of {size:,} bytes with 64 in use, beyond a page of each',
-                   probe.resident() - before - blocks * PAGE, SPARSE_RSS, megabytes)
+        yield int(words[1]), int(words[3]), probe.resident() - before
         probe.go_on()
         probe.wait('freed')
     probe.go_on()
     probe.end()
+
+
+def measure_sparse(arguments, report):
+    for size, blocks, resident in one_size_at_a_time(arguments, 'sparse', SPARSE_SIZES):
+        report.row(f'resident memory of {blocks:,} blocks of {size:,} bytes with 64 in use, beyond a page of each',
+                   resident - blocks * PAGE, SPARSE_RSS, megabytes)
 
 
 def measure_filled(arguments, report):
-    probe = Probe(arguments, 'filled')
-    probe.wait('start')
-    for _ in range(FILLED_SIZES):
-        before = probe.resident()
-        probe.go_on()
-        words = probe.wait('touched')[-1].split()
-        size, blocks = int(words[1]), int(words[3])
-        report.row(f'resident memory of {blocks:,} full blocks of {size:,} bytes, of theirs',
-                   (probe.resident() - before) / (size * blocks), FILLED_RATIO, percent)
-        probe.go_on()
-        probe.wait('freed')
-    probe.go_on()
-    probe.end()
+    for size, blocks, resident in one_size_at_a_time(arguments, 'filled', FILLED_SIZES):
+        report.row(f'resident memory of {blocks:,} full blocks of {size:,} bytes, of their bytes',
+                   resident / (size * blocks), FILLED_RATIO, percent)
 
 
 def measure_waste(arguments, report):
