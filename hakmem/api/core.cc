@@ -13,6 +13,7 @@
 #include "hakmem/large/huge.h"
 #include "hakmem/page_arena/idle_budget.h"
 #include "hakmem/page_arena/page_arena.h"
+#include "hakmem/platform/at_work.h"
 #include "hakmem/platform/os.h"
 #include "hakmem/shared_pool/shared_pool.h"
 #include "hakmem/superslab/address_map.h"
@@ -474,6 +475,7 @@ bool Owns(const void* p) {
 
 bool Trim(size_t keep) {
   startup::Ensure();
+  const AtWork at_work;
   if (trace::On()) trace::Trimmed(keep);
   if constexpr (kGuardBuild) guard::Flush(FreeNow);
   const size_t pages = tiny::Trim(true);

@@ -79,7 +79,8 @@ Lock& LockAt(int i) {
 constexpr uint64_t kMomentMs = 10;
 constexpr uint64_t kMostWaitMs = 100;  // far more than a holder takes
 
-// The lock that the calling thread holds; nullptr: none. (All of them are leaves, so that it is one.)
+// The lock that the calling thread holds; nullptr: none. (All of them are leaves, so that it is one;
+// or a handler has interrupted a fork, which has taken it and perhaps more.)
 Lock* HeldLock() {
   for (int i = 0; i < kLockCount; ++i) {
     if (LockAt(i).IsHeldByCaller()) return &LockAt(i);

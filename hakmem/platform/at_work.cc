@@ -27,17 +27,18 @@ AtWork::~AtWork() {
   if (mine_ != nullptr) mine_->store(0, std::memory_order_seq_cst);  // after what was done, for a handler as well
 }
 
-// Relaxed, both: a thread sees its own stores, and no other's is its thread pointer.
 bool AtWork::IsCaller() {
   for (const std::atomic<uintptr_t>& worker : workers) {
-    if (worker.load(std::memory_order_relaxed) == ThreadPointer()) return true;
+    const uintptr_t who = worker.load(std::memory_order_relaxed);  // a thread sees its own stores; no other's are it
+    if (who == ThreadPointer()) return true;
   }
   return false;
 }
 
 void AtWork::ForgetOthers() {
   for (std::atomic<uintptr_t>& worker : workers) {
-    if (worker.load(std::memory_order_relaxed) != ThreadPointer()) worker.store(0, std::memory_order_relaxed);
+    const uintptr_t who = worker.load(std::memory_order_relaxed);            // a new child has one thread
+    if (who != ThreadPointer()) worker.store(0, std::memory_order_relaxed);  // as above
   }
 }
 

@@ -41,9 +41,8 @@ void StopDriver(Heap* heap) HAK_REQUIRES(lock) {
   inherited -= heap->warm_slots;
   heap->warm_slots = 0;
   heap->who.driver.Stop();
-  driven.fetch_sub(1, std::memory_order_relaxed);  // a number, orders nothing
-  // Not earlier, for a signal handler that forks: see StartDriver.
-  std::atomic_signal_fence(std::memory_order_seq_cst);
+  driven.fetch_sub(1, std::memory_order_relaxed);       // a number, orders nothing
+  std::atomic_signal_fence(std::memory_order_seq_cst);  // counted before, for a handler that forks: see StartDriver
   heap->driven_by = 0;
   for (ClassSet& set : heap->to_visit) set.SetAll(false);
 }
