@@ -1,14 +1,13 @@
 // A signal handler that forks, whatever of malloc, free and their kin it interrupts: parent and child go on.
 //
 // usage: fork_in_handler_program step small|listed|middle|huge|mixed|threads|remote
-//        fork_in_handler_program timer small|middle|huge|mixed|threads|plain|both
+//        fork_in_handler_program timer small|middle|huge|mixed|threads
 //
 // `step`: the processor's trap flag raises SIGTRAP after each instruction of the calls, and the handler forks at about
 // 200 of them. `timer`: for a second the handler comes when an interval timer, or another thread, sends
 // it. The child returns from the handler, ends what was interrupted, allocates, frees, starts a thread, and looks
-// whether all blocks hold what was written. `remote`: the blocks are of a thread that lives and sleeps. `plain` and
-// `both`: handlers fork again and again in a thread that mostly holds a lock, beside one that forks without a handler
-// or whose handler does so, too; all get on. The last line is "all children ended well".
+// whether all blocks hold what was written. `remote`: the blocks are of a thread that lives and sleeps. The last line
+// is "all children ended well".
 
 #include <errno.h>
 #include <pthread.h>
@@ -31,7 +30,7 @@
 namespace {
 
 enum class Sizes { kSmall, kListed, kLone, kMiddle, kHuge, kMixed };
-enum class Mode { kOne, kThreads, kRemote, kPlain, kBoth };
+enum class Mode { kOne, kThreads, kRemote };
 
 // A child that waits for ever is ended by SIGALRM.
 constexpr unsigned kMostSeconds = 20;
@@ -447,79 +446,12 @@ int Threads() {
   return 0;
 }
 
-// Each block is mapped anew or found among many: the thread mostly holds a lock.
-std::atomic<long> taken[2] = {};
-void* TakeLongBlocks(void* count) {
-  while (!stop) {
-    free(malloc(9 << 20));
-    ++*static_cast<std::atomic<long>*>(count);
-  }
-  return nullptr;
-}
-
-void* ForkPlainly(void* count) {
-  while (!stop) {
-    const pid_t pid = fork();
-    if (pid == 0) _exit(0);
-    int status = -1;
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
-    if (status != 0) ++failed;
-    ++*static_cast<std::atomic<long>*>(count);
-  }
-  return nullptr;
-}
-
-void ForkAndEnd(int) {
-  const int saved = errno;
-  const pid_t pid = fork();
-  if (pid == 0) _exit(0);
-  int status = -1;
-  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
-  if (status != 0) ++failed;
-  ++forks;
-  errno = saved;
-}
-
-// A signal each 10 ms, so that the next one is there when a fork that has waited comes back. In each half second both
-// threads get on.
-int Recurring(bool both) {
-  static void* holes[1500];
-  for (void*& p : holes) p = malloc(5 << 20);
-  for (size_t i = 0; i < 1500; i += 2) free(holes[i]);
-  signal(SIGUSR1, ForkAndEnd);
-  const int signalled = both ? 2 : 1;
-  for (int i = 0; i < 2; ++i) {
-    void* (*const body)(void*) = i < signalled ? TakeLongBlocks : ForkPlainly;
-    if (pthread_create(&workers[i], nullptr, body, &taken[i]) != 0) return 2;
-  }
-  for (int half = 0; half < 6; ++half) {
-    const long before[2] = {taken[0], taken[1]};
-    for (const uint64_t end = NowMs() + kMs / 2; NowMs() < end;) {
-      for (int i = 0; i < signalled; ++i) pthread_kill(workers[i], SIGUSR1);
-      usleep(10'000);
-    }
-    for (int i = 0; i < 2; ++i) {
-      if (taken[i] == before[i]) {
-        fprintf(stderr, "thread %d does not get on\n", i);
-        ++failed;
-      }
-    }
-  }
-  stop = true;
-  for (pthread_t worker : workers) pthread_join(worker, nullptr);
-  return 0;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc != 3) return 2;
   const Mode mode = strcmp(argv[2], "threads") == 0  ? Mode::kThreads
                     : strcmp(argv[2], "remote") == 0 ? Mode::kRemote
-                    : strcmp(argv[2], "plain") == 0  ? Mode::kPlain
-                    : strcmp(argv[2], "both") == 0   ? Mode::kBoth
                                                      : Mode::kOne;
   const Sizes sizes = mode == Mode::kRemote            ? Sizes::kLone
                       : strcmp(argv[2], "small") == 0  ? Sizes::kSmall
@@ -529,10 +461,7 @@ int main(int argc, char** argv) {
                                                        : Sizes::kMixed;
   int status;
   if (strcmp(argv[1], "timer") == 0) {
-    status = mode == Mode::kThreads ? Threads()
-             : mode == Mode::kPlain ? Recurring(false)
-             : mode == Mode::kBoth  ? Recurring(true)
-                                    : Timer(sizes);
+    status = mode == Mode::kThreads ? Threads() : Timer(sizes);
   } else {
 #if defined(__x86_64__)
     status = Steps(sizes, mode);
