@@ -166,7 +166,8 @@ struct alignas(64) Heap {
   HeapCounters counters;
 
   std::atomic<uint32_t> thread;  // that drives it, by the system's id, for reports; 0: nobody
-  uint32_t takeovers_before;     // the counter when its driver started, the lower half
+  // By class: whether an alloc list took over what was freed since the driver started. Bytes, as a bit would cost more.
+  uint8_t taken_over[kListedClasses];
 
   // Of the heap pool, guarded by its lock.
   Heap* pool_prev;
@@ -192,6 +193,11 @@ struct alignas(64) Heap {
     rest->has_hot.Add(c);
   }
   void ForgetHot(unsigned c) { rest->has_hot.Remove(c); }
+  template <class Visit>
+  void ForEachFreeList(Visit visit) {
+    for (FreeList& list : free_steps) visit(list);
+    for (FreeList& list : rest->free) visit(list);
+  }
   // Of all classes.
   Slab*& bound(unsigned c) { return c <= kSteppedClasses ? bound_steps[c] : rest->bound[c - kSteppedClasses - 1]; }
 };

@@ -245,31 +245,31 @@ bool AreListsSound(Heap& heap) {
     for (; block != nullptr && left != 0; block = NextOf(block)) --left;
     return block == nullptr;
   };
-  const auto has_blocks = [](const Block* block) {
+  const auto ends_and_has_blocks = [&left](const Block* block) {
     uintptr_t piece = 0;
     const Slab* slab = nullptr;
-    for (; block != nullptr; block = NextOf(block)) {
+    for (; block != nullptr && left != 0; block = NextOf(block), --left) {
       if (slab == nullptr || reinterpret_cast<uintptr_t>(block) >> kSlabShift != piece) {
         piece = reinterpret_cast<uintptr_t>(block) >> kSlabShift;
         slab = address_map::SlabOf(block);
       }
       if (slab == nullptr || !slab->IsBlockStart(block)) return false;
     }
-    return true;
+    return block == nullptr;
   };
-  // What is to be handed out next came out of slabs, unless it was taken over. A short thread has taken over nothing.
-  const bool taken_over = static_cast<uint32_t>(heap.counters.takeovers.value()) != heap.takeovers_before;
   bool sound = true;
   heap.used.ForEach([&](unsigned c) {
     if (c > kMaxListedClass) return;
-    if (taken_over) {
+    // What is to be handed out next came out of slabs, unless it was taken over. (A batch is taken back when the free
+    // list, which was not empty when it was set aside, has been taken over: by this driver, or the batch was looked at
+    // when the former one ended.)
+    if (heap.taken_over[c] != 0) {
       for (unsigned list = c; list != 0 && ClassOfList(list) == c; --list) sound = sound && ends(heap.alloc(list));
     }
-    const Block* const freed = heap.free(c).head;
-    sound = sound && ends(freed) && has_blocks(freed);
+    sound = sound && ends_and_has_blocks(heap.free(c).head);
     if (heap.rest->batch_bytes == 0) return;
     for (const Block* batch = heap.rest->batches[c]; sound && batch != nullptr; batch = NextBatch(batch)) {
-      sound = ends(batch) && has_blocks(batch);
+      sound = ends_and_has_blocks(batch);
     }
   });
   return sound;

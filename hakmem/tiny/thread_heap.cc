@@ -74,22 +74,19 @@ constexpr size_t kMostWarmSlots = 32;
 
 // The counts of the lists, while nobody drives the heap, in values that are far from any thread pointer; and back.
 void ParkLists(Heap& heap) {
-  for (unsigned c = 0; c < kListedClasses; ++c) {
-    uintptr_t& filled = heap.free(c).filled;
-    if (filled != 0)
-      __atomic_store_n(&filled, filled - ThreadPointer(), __ATOMIC_RELAXED);  // read by others: not yours
-  }
+  heap.ForEachFreeList([thread = ThreadPointer()](FreeList& list) {
+    if (list.filled != 0) __atomic_store_n(&list.filled, list.filled - thread, __ATOMIC_RELAXED);  // others: not yours
+  });
 }
 void UnparkLists(Heap& heap) {
-  for (unsigned c = 0; c < kListedClasses; ++c) {
-    uintptr_t& filled = heap.free(c).filled;
-    if (filled != 0) __atomic_store_n(&filled, filled + ThreadPointer(), __ATOMIC_RELAXED);  // as above
-  }
+  heap.ForEachFreeList([thread = ThreadPointer()](FreeList& list) {
+    if (list.filled != 0) __atomic_store_n(&list.filled, list.filled + thread, __ATOMIC_RELAXED);  // as above
+  });
 }
 
 void StartDriving(Heap& heap) {
   heap.exit_rounds = 0;
-  heap.takeovers_before = static_cast<uint32_t>(heap.counters.takeovers.value());
+  for (uint8_t& taken : heap.taken_over) taken = 0;
   heap.pinned.SetAll(false);
   heap.ordered.SetAll(false);  // the lists below have all of their room, or, of a warm heap, are soon set aside
   const uint32_t heaps = heap_pool::DrivenHeaps();
@@ -99,7 +96,7 @@ void StartDriving(Heap& heap) {
   // The wide classes' lists are set up when a block is first freed to them: their page may stay untouched.
   if (heap.warm_slots != 0) UnparkLists(heap);
   for (unsigned c = 0; c <= kSteppedClasses; ++c) {
-    uintptr_t& filled = heap.free(c).filled;
+    uintptr_t& filled = heap.free_steps[c].filled;
     if (filled != 0) continue;
     // Blocks that an earlier driver left (in a process that has forked) are counted as none: the list gets longer once.
     const uintptr_t start = ThreadPointer() + kMaxListLength - ListCapacity(c);
@@ -108,10 +105,9 @@ void StartDriving(Heap& heap) {
 }
 
 void StopDriving(Heap& heap) {
-  for (unsigned c = 0; c < kListedClasses; ++c) {
-    uintptr_t& filled = heap.free(c).filled;
-    if (filled != 0) __atomic_store_n(&filled, uintptr_t{0}, __ATOMIC_RELAXED);  // as above
-  }
+  heap.ForEachFreeList([](FreeList& list) {
+    if (list.filled != 0) __atomic_store_n(&list.filled, uintptr_t{0}, __ATOMIC_RELAXED);  // as above
+  });
 }
 
 // Leaves a heap that has little to the next thread as it is: most of what a short thread costs is slabs that it takes
