@@ -1,6 +1,7 @@
 // What reports say, of each fault and each kind of address.
 #include "hakmem/diag/report.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -185,7 +186,14 @@ TEST(WriteUntilTest, EndsWhenNobodyReads) {
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);
   EXPECT_TRUE(WriteUntil(ends[1], "hello", 5, os::NowMs() + 1000));
-  EXPECT_FALSE(WriteUntil(ends[1], "hello", 5, os::NowMs()));  // the time is over
+  EXPECT_TRUE(WriteUntil(ends[1], "hello", 5, os::NowMs())) << "the time is over, but nobody has to be waited for";
+  fcntl(ends[1], F_SETFL, O_NONBLOCK);
+  const std::string filling(4096, 'x');
+  while (write(ends[1], filling.data(), filling.size()) > 0) {
+  }
+  fcntl(ends[1], F_SETFL, 0);
+  EXPECT_FALSE(WriteUntil(ends[1], "hello", 5, os::NowMs() + 20));
+  EXPECT_FALSE(WriteUntil(ends[1], "hello", 5, os::NowMs()));
   close(ends[0]);
   signal(SIGPIPE, SIG_IGN);
   EXPECT_FALSE(WriteUntil(ends[1], "hello", 5, os::NowMs() + 1000));

@@ -69,7 +69,8 @@ bool WriteUntil(int fd, const char* data, size_t size, uint64_t deadline_ms) {
   const bool is_file = os::IsSeekable(fd);
   while (size != 0) {
     const uint64_t now = os::NowMs();
-    if (now >= deadline_ms || !os::WaitWritable(fd, deadline_ms - now)) return false;
+    // When the time is over without waiting: a process that was stopped meanwhile has something to say all the same.
+    if (!os::WaitWritable(fd, now < deadline_ms ? deadline_ms - now : 0)) return false;
     const size_t most = is_file || size < kPipeBytes ? size : kPipeBytes;
     const intptr_t n = os::WriteOnce(fd, data, most);
     if (n < 0 && !os::IsTransient(n)) return false;

@@ -50,7 +50,7 @@ class ReportText {
   uint64_t start_ns_ = 0;
 };
 
-// Writes for as long as the descriptor takes it, at the latest until `deadline_ms` (os::NowMs). False when not all of
+// Writes, and waits for the descriptor to take it until `deadline_ms` (os::NowMs) at the latest. False when not all of
 // it was written.
 bool WriteUntil(int fd, const char* data, size_t size, uint64_t deadline_ms);
 

@@ -104,7 +104,7 @@ int Exchange() {
     threads.emplace_back([t] {
       uint64_t random = static_cast<uint64_t>(t) * 7919 + 12345;
       for (int i = 0; i < kRounds; ++i) {
-        if (i % 32 == 0) sched_yield();  // also where there is one core
+        if (i % 512 == 0) sched_yield();  // also where there is one core; on a busy one each yield costs a time slice
         random = random * 6364136223846793005u + 1442695040888963407u;
         const size_t size = 1 + (random >> 33) % ((random >> 60) == 0 ? 100000 : 300);
         void* mine = hak_malloc(size);
