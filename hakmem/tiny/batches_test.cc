@@ -112,6 +112,64 @@ TEST_F(BatchesTest, AllClassesTogetherAreBounded) {
   }
 }
 
+// What is in lists of a class: whether there is anything.
+bool HasListed(TestHeap& heap, unsigned c) {
+  return heap->alloc(c) != nullptr || heap->free(c).head != nullptr || heap->rest->batches[c] != nullptr;
+}
+
+TEST_F(BatchesTest, ListsThatWereNotUsedForARoundGoHome) {
+  const unsigned cold = ClassOfSize(64);
+  const unsigned used = ClassOfSize(128);
+  constexpr unsigned kLooks = 3 * kListedClasses;
+  enum Use { kTakesOver, kSetsAside, kRefills, kNothing };
+  for (const Use use : {kTakesOver, kSetsAside, kRefills, kNothing}) {
+    TestHeap me;
+    me.Free(Take(me, cold, ListCapacity(cold) + 1));
+    ASSERT_NE(me->rest->batches[cold], nullptr);
+    ASSERT_NE(me->free(cold).head, nullptr);
+    std::vector<Block*> blocks = Take(me, used, use == kSetsAside ? kLooks * size_t{ListCapacity(used)} : 100);
+    me.Free(blocks.back());
+    blocks.pop_back();
+    ASSERT_TRUE(HasListed(me, used));
+    for (unsigned i = 0; i < kLooks; ++i) {
+      switch (use) {
+        case kTakesOver:
+          for (int twice = 0; twice < 2; ++twice) me.Free(Take(me, used, 100));
+          break;
+        case kSetsAside:
+          for (size_t left = ListCapacity(used); left != 0 && !blocks.empty(); --left) {
+            me.Free(blocks.back());
+            blocks.pop_back();
+          }
+          break;
+        case kRefills:
+          for (const uint64_t before = me->counters.refills.value(); me->counters.refills.value() == before;) {
+            blocks.push_back(me.Allocate(used));
+          }
+          break;
+        case kNothing: break;
+      }
+      GiveBackCold(*me);
+      if (use != kNothing) ASSERT_TRUE(HasListed(me, used)) << use << " " << i;
+    }
+    EXPECT_FALSE(HasListed(me, cold)) << use;
+    EXPECT_EQ(HasListed(me, used), use != kNothing) << use;
+    me.Free(blocks);
+  }
+}
+
+TEST_F(BatchesTest, RefillsLookForListsThatAreNotUsed) {
+  TestHeap me;
+  const unsigned cold = ClassOfSize(64);
+  const unsigned used = ClassOfSize(2048);
+  me.Free(Take(me, cold, ListCapacity(cold) + 1));
+  std::vector<Block*> blocks;
+  while (HasListed(me, cold) && blocks.size() < 20'000) blocks.push_back(me.Allocate(used));
+  EXPECT_FALSE(HasListed(me, cold));
+  EXPECT_GT(me->counters.refills.value(), 64u) << "not at once";
+  me.Free(blocks);
+}
+
 TEST_F(BatchesTest, WhatGoesHomeAndIsWantedAgainStaysNextTime) {
   TestHeap me;
   std::vector<unsigned> classes;

@@ -166,27 +166,48 @@ void GiveBackTo(Heap& heap, Slab& slab, Block* block) {
   Settle(heap, std::move(*owned));
 }
 
-void GiveBackLists(Heap& heap) {
+namespace {
+
+void GiveBackListsOf(Heap& heap, unsigned c) {
   const auto give_back = [&heap](Block* first) {
     OpenRing(first);
     // At the end of a thread what its stack has touched stays resident (glibc keeps stacks): a small frame.
     (void)GiveBackAtOnce<16>(heap, first);
   };
-  heap.used.ForEach([&](unsigned c) {
-    if (c > kMaxListedClass) return;
-    for (unsigned list = c; list != 0 && ClassOfList(list) == c; --list) {
-      if (Block* first = heap.alloc(list); first != nullptr) {
-        heap.alloc(list) = nullptr;
-        give_back(first);
-      }
-    }
-    FreeList& list = heap.free(c);
-    if (Block* first = list.head; first != nullptr) {
-      ResetFreed(heap, list, c);
+  for (unsigned list = c; list != 0 && ClassOfList(list) == c; --list) {
+    if (Block* first = heap.alloc(list); first != nullptr) {
+      heap.alloc(list) = nullptr;
       give_back(first);
     }
-    while (Block* batch = TakeBatch(heap, c)) give_back(batch);
+  }
+  FreeList& list = heap.free(c);
+  if (Block* first = list.head; first != nullptr) {
+    ResetFreed(heap, list, c);
+    give_back(first);
+  }
+  while (Block* batch = TakeBatch(heap, c)) give_back(batch);
+}
+
+}  // namespace
+
+void GiveBackLists(Heap& heap) {
+  heap.used.ForEach([&](unsigned c) {
+    if (c <= kMaxListedClass) GiveBackListsOf(heap, c);
   });
+}
+
+void GiveBackCold(Heap& heap) {
+  unsigned c = heap.cold_at;
+  for (unsigned left = kMaxListedClass; left != 0; --left) {
+    c = c < kMaxListedClass ? c + 1 : 1;
+    if (heap.used.Has(c)) break;
+  }
+  heap.cold_at = static_cast<uint8_t>(c);
+  if ((heap.activity[c] & Heap::kUsed) != 0) {
+    heap.activity[c] &= static_cast<uint8_t>(~Heap::kUsed);
+  } else {
+    GiveBackListsOf(heap, c);
+  }
 }
 
 }  // namespace hakmem::tiny

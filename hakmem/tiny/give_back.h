@@ -33,6 +33,11 @@ void GiveBackTo(Heap& heap, Slab& slab, Block* block);
 // Gives back all lists and batches.
 void GiveBackLists(Heap& heap);
 
+// Looks at the next of the classes in turn, and gives its lists and batches back when they were not used since it
+// looked there last: a program that has gone over to other sizes frees none of this class any more, which would bring
+// them home, and each block may be the one that keeps a slab.
+void GiveBackCold(Heap& heap);
+
 }  // namespace hakmem::tiny
 
 #endif  // HAKMEM_TINY_GIVE_BACK_H_

@@ -188,6 +188,7 @@ void LookWhatPins(Heap& heap, unsigned c, const Returned& returned) {
 }
 
 void SetAside(Heap& heap, unsigned c) {
+  heap.activity[c] |= Heap::kUsed;
   Block* first = heap.free(c).head;
   const bool has_room = heap.rest->batch_count[c] < BatchesAllowed(c) &&
                         heap.rest->batch_bytes < BatchBytesAllowed(heap) && !heap.pinned.Has(c);
@@ -263,7 +264,7 @@ bool AreListsSound(Heap& heap) {
     // What is to be handed out next came out of slabs, unless it was taken over. (A batch is taken back when the free
     // list, which was not empty when it was set aside, has been taken over: by this driver, or the batch was looked at
     // when the former one ended.)
-    if (heap.taken_over[c] != 0) {
+    if ((heap.activity[c] & Heap::kTakenOver) != 0) {
       for (unsigned list = c; list != 0 && ClassOfList(list) == c; --list) sound = sound && ends(heap.alloc(list));
     }
     sound = sound && ends_and_has_blocks(heap.free(c).head);

@@ -7,6 +7,7 @@
 #include "hakmem/page_arena/fill_record.h"
 #include "hakmem/platform/os.h"
 #include "hakmem/superslab/slab_event.h"
+#include "hakmem/tiny/give_back.h"
 #include "hakmem/tiny/heap_pool.h"
 #include "hakmem/tiny/heap_slabs.h"
 #include "hakmem/tiny/lists.h"
@@ -292,6 +293,7 @@ Block* TakeFromBound(Heap& heap, unsigned size_class) {
 Block* Refill(Heap& heap, unsigned c, bool* clean) {
   *clean = false;
   if (HasList(c)) {
+    heap.activity[c] |= Heap::kUsed;
     // Not empty when the thread has only now come by this heap: blocks that its start has brought, or, in a forked
     // child, that a thread which is gone has left.
     if (Block* first = heap.alloc(c); first != nullptr) {
@@ -309,6 +311,7 @@ Block* Refill(Heap& heap, unsigned c, bool* clean) {
   if (++heap.refills_since_balance >= kRefillsPerBalance) {
     heap.refills_since_balance = 0;
     pool::Balance();
+    GiveBackCold(heap);
   }
   return FromSources(heap, c, clean);
 }
