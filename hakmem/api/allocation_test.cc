@@ -144,6 +144,35 @@ TEST(Aligned, EveryAlignmentOfEverySize) {
   }
 }
 
+// Out of lists that malloc and free have filled, with blocks of any place in their slabs.
+TEST(Aligned, OutOfTheListsOfMalloc) {
+  for (size_t alignment = 1; alignment <= 65536; alignment *= 2) {
+    for (size_t size = 1; size <= 40'000; size += 1 + size / 9) {
+      const size_t rounded = (size + alignment - 1) / alignment * alignment;
+      std::vector<void*> blocks;
+      for (size_t with : {size, rounded, rounded, rounded, size}) blocks.push_back(hak_malloc(with));
+      for (void* p : blocks) hak_free(p);
+      blocks.clear();
+      errno = 4711;
+      for (int i = 0; i < 3; ++i) {
+        blocks.push_back(hak_aligned_alloc(alignment, size));
+        void* out = nullptr;
+        if (alignment >= sizeof(void*)) EXPECT_EQ(hak_posix_memalign(&out, alignment, size), 0);
+        blocks.push_back(out);
+        blocks.push_back(hak_memalign(alignment, size));
+      }
+      EXPECT_EQ(errno, 4711);
+      for (void* p : blocks) {
+        if (p == nullptr) continue;
+        ASSERT_TRUE(IsAligned(p, alignment)) << alignment << " " << size;
+        ASSERT_GE(hak_usable_size(p), size) << alignment << " " << size;
+        memset(p, 0x5a, size);
+        hak_free_aligned_sized(p, alignment, size);
+      }
+    }
+  }
+}
+
 TEST(Aligned, WhatIsNoAlignment) {
   for (size_t alignment : {size_t{0}, size_t{3}, size_t{24}, size_t{SIZE_MAX}}) {
     errno = 0;

@@ -32,6 +32,9 @@ void* NoMemory() {
 
 bool IsPowerOfTwo(size_t n) { return n != 0 && (n & (n - 1)) == 0; }
 
+// The next multiple of `alignment`, a power of two; 0 beyond SIZE_MAX.
+HAK_ALWAYS_INLINE size_t RoundUp(size_t size, size_t alignment) { return (size + alignment - 1) & ~(alignment - 1); }
+
 // A block for `asked` bytes; with `zero` it reads as zero. `tried` tells that tiny::TryAllocate has just failed.
 void* Allocate(size_t asked, bool zero, bool tried = false) {
   if (HAK_UNLIKELY(asked > kMaxSize)) return NoMemory();
@@ -321,18 +324,17 @@ void* Reallocarray(void* p, size_t count, size_t size) {
 
 namespace {
 
-void* NewAligned(size_t alignment, size_t size) {
+// `tried` tells that TakeAtHand has just failed for the size rounded up to the alignment.
+void* NewAligned(size_t alignment, size_t size, bool tried) {
   if (size > kMaxSize || alignment > kMaxSize - size) return NoMemory();
   startup::Ensure();
-  // Slabs start at multiples of 64 KiB, so the blocks of a class whose size is a multiple of the alignment are aligned.
+  // Slabs start at multiples of 64 KiB, and the block size of the class of a multiple of the alignment is one as well.
   const size_t padded = guard::Padded(size);
-  const size_t rounded = padded == 0 ? alignment : (padded + alignment - 1) & ~(alignment - 1);
+  const size_t rounded = padded == 0 ? alignment : RoundUp(padded, alignment);
   if (alignment <= kSlabSize && rounded <= kMaxClassed) {
-    unsigned c = ClassOfSize(rounded);
-    // The last class of each doubling is a power of two.
-    while (!IsClass(c) || kSizeClasses[c].block_size % alignment != 0) ++c;
+    const unsigned list = ListOfSize(rounded);
     bool clean;
-    void* p = tiny::Allocate(c, &clean);
+    void* p = tried ? tiny::AllocateFromSlabs(list, &clean) : tiny::Allocate(list, &clean);
     if (p == nullptr) return NoMemory();
     if constexpr (kTrackBlocks) tiny::MarkLive(p);
     if constexpr (kGuardBuild) guard::Dress(p, size);
@@ -346,23 +348,51 @@ void* NewAligned(size_t alignment, size_t size) {
 
 }  // namespace
 
-void* AllocateAlignedFor(trace::Op form, size_t alignment, size_t size, const void* caller) {
+namespace {
+
+HAK_ALWAYS_INLINE void* TakeAlignedAtHand(size_t alignment, size_t size) {
+  // The rounded size is 0 for sizes next to SIZE_MAX, and for none.
+  return HAK_LIKELY(alignment <= kSlabSize) ? TakeAtHand(RoundUp(size, alignment)) : nullptr;
+}
+
+// When TakeAlignedAtHand has just failed.
+HAK_NOINLINE void* AllocateAlignedFrom(trace::Op form, size_t alignment, size_t size, const void* caller) {
   if (alignment <= kMinBlock && !block_events::Wanted()) return Malloc(size);
-  void* p = NewAligned(alignment, size);
+  void* p = NewAligned(alignment, size, alignment <= kSlabSize && IsAtHand(RoundUp(size, alignment)));
   block_events::Allocated({form, size, alignment}, p, caller);
   return p;
+}
+
+}  // namespace
+
+HAK_NOINLINE void* AllocateAlignedSlow(trace::Op form, size_t alignment, size_t size, const void* caller) {
+  if (void* p = TakeAlignedAtHand(alignment, size); HAK_LIKELY(p != nullptr)) return p;
+  return AllocateAlignedFrom(form, alignment, size, caller);
 }
 
 void* AllocateAligned(size_t alignment, size_t size) {
   return AllocateAlignedFor(trace::Op::kAlignedAlloc, alignment, size, HAK_CALLER());
 }
 
-void* AlignedAlloc(size_t alignment, size_t size) {
-  if (!IsPowerOfTwo(alignment)) {
+namespace {
+
+// Out of line, so that the hit path saves no register for it.
+HAK_NOINLINE void* AlignedAllocSlow(size_t alignment, size_t size) {
+  if (HAK_UNLIKELY(!IsPowerOfTwo(alignment))) {
     errno = EINVAL;
     return nullptr;
   }
-  return AllocateAlignedFor(trace::Op::kAlignedAlloc, alignment, size, HAK_CALLER());
+  if (void* p = TakeAlignedAtHand(alignment, size); HAK_LIKELY(p != nullptr)) return p;
+  return AllocateAlignedFrom(trace::Op::kAlignedAlloc, alignment, size, HAK_CALLER());
+}
+
+}  // namespace
+
+void* AlignedAlloc(size_t alignment, size_t size) {
+  if (HAK_LIKELY(IsPowerOfTwo(alignment))) {
+    if (void* p = TakeAligned(alignment, size); HAK_LIKELY(p != nullptr)) return p;
+  }
+  return AlignedAllocSlow(alignment, size);
 }
 
 void* Memalign(size_t alignment, size_t size) {
@@ -377,8 +407,12 @@ void* Memalign(size_t alignment, size_t size) {
 
 int PosixMemalign(void** out, size_t alignment, size_t size) {
   if (!IsPowerOfTwo(alignment) || alignment % sizeof(void*) != 0) return EINVAL;
+  if (void* p = TakeAligned(alignment, size); HAK_LIKELY(p != nullptr)) {
+    *out = p;
+    return 0;
+  }
   const int saved = errno;
-  void* p = AllocateAlignedFor(trace::Op::kPosixMemalign, alignment, size, HAK_CALLER());
+  void* p = AllocateAlignedSlow(trace::Op::kPosixMemalign, alignment, size, HAK_CALLER());
   errno = saved;
   if (p == nullptr) return ENOMEM;
   *out = p;
@@ -390,7 +424,7 @@ void* Valloc(size_t size) { return AllocateAlignedFor(trace::Op::kMemalign, os::
 void* Pvalloc(size_t size) {
   const size_t page = os::PageSize();
   if (size > kMaxSize - page) return NoMemory();
-  const size_t rounded = (size + page - 1) & ~(page - 1);
+  const size_t rounded = RoundUp(size, page);
   return AllocateAlignedFor(trace::Op::kMemalign, page, rounded == 0 ? page : rounded, HAK_CALLER());
 }
 
@@ -449,7 +483,7 @@ void FreeAlignedSized(void* p, size_t alignment, size_t size) {
     ReportFault(Fault::kWrongSize, "free_aligned_sized", p, "the block is not aligned as given");
     return;
   }
-  const size_t rounded = (size + alignment - 1) & ~(alignment - 1);
+  const size_t rounded = RoundUp(size, alignment);
   FreeChecked("free_aligned_sized", p, {trace::Op::kFreeAlignedSized, size, alignment},
               rounded < alignment ? alignment : rounded, HAK_CALLER());
 }

@@ -20,7 +20,7 @@ void* MallocSlow(size_t size);
 // For those who do not jump here: `caller` is the address in the program that the debug ring is to name.
 void* MallocSlowFor(size_t size, const void* caller);
 // `form` is the operation that the recorder is to name.
-void* AllocateAlignedFor(trace::Op form, size_t alignment, size_t size, const void* caller);
+void* AllocateAlignedSlow(trace::Op form, size_t alignment, size_t size, const void* caller);
 void* Calloc(size_t count, size_t size);
 void* CallocSlow(size_t total);
 void* Realloc(void* p, size_t size);
@@ -46,6 +46,20 @@ HAK_ALWAYS_INLINE void* Malloc(size_t size) {
     return p;
   }
   return MallocSlow(size);
+}
+
+// The hit path of the aligned forms: nullptr when it is none. `alignment` is a power of two, here and below.
+HAK_ALWAYS_INLINE void* TakeAligned(size_t alignment, size_t size) {
+  void* p = tiny::TryMallocAligned(alignment, size);
+  if constexpr (kTrackBlocks) {
+    if (p != nullptr) tiny::MarkLive(p);
+  }
+  return p;
+}
+
+HAK_ALWAYS_INLINE void* AllocateAlignedFor(trace::Op form, size_t alignment, size_t size, const void* caller) {
+  if (void* p = TakeAligned(alignment, size); HAK_LIKELY(p != nullptr)) return p;
+  return AllocateAlignedSlow(form, alignment, size, caller);
 }
 
 HAK_ALWAYS_INLINE void Free(void* p) {

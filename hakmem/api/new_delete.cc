@@ -54,10 +54,14 @@ HAK_ALWAYS_INLINE void* New(size_t size) {
   return NewSlow(size);
 }
 
+HAK_NOINLINE void* NewAlignedSlow(size_t size, size_t alignment) {
+  void* p = core::AllocateAlignedSlow(hakmem::trace::Op::kAlignedAlloc, alignment, size, HAK_CALLER());
+  return HAK_LIKELY(p != nullptr) ? p : RetryAligned(alignment, size);
+}
+
 HAK_ALWAYS_INLINE void* NewAligned(size_t size, std::align_val_t alignment) {
-  void* p =
-      core::AllocateAlignedFor(hakmem::trace::Op::kAlignedAlloc, static_cast<size_t>(alignment), size, HAK_CALLER());
-  return HAK_LIKELY(p != nullptr) ? p : RetryAligned(static_cast<size_t>(alignment), size);
+  if (void* p = core::TakeAligned(static_cast<size_t>(alignment), size); HAK_LIKELY(p != nullptr)) return p;
+  return NewAlignedSlow(size, static_cast<size_t>(alignment));
 }
 
 // What the nothrow forms do where the throwing ones, which they call, are the ones here: the same without an exception

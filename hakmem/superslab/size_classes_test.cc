@@ -26,6 +26,15 @@ TEST(SizeClasses, EverySizeGetsTheSmallestClassThatHoldsIt) {
   }
 }
 
+// So a block of the class is aligned wherever it lies in its slab, and aligned forms need no table of their own.
+TEST(SizeClasses, TheClassOfAMultipleOfAnAlignmentIsAMultipleOfIt) {
+  for (size_t alignment = 1; alignment <= kSlabSize; alignment *= 2) {
+    for (size_t size = alignment; size <= kMaxClassed; size += alignment) {
+      ASSERT_EQ(kSizeClasses[ClassOfSize(size)].block_size % alignment, 0u) << alignment << " " << size;
+    }
+  }
+}
+
 TEST(SizeClasses, ClassZeroServesNothing) {
   EXPECT_EQ(ClassOfSize(0), 0u);
   EXPECT_EQ(kSizeClasses[0].block_size, 0u);

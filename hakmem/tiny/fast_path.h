@@ -26,6 +26,13 @@ HAK_ALWAYS_INLINE void* TryMalloc(size_t size) {
   return block;
 }
 
+// The same, aligned to `alignment`, a power of two: blocks of the class of a multiple of it are, as slabs start at
+// multiples of 64 KiB (size_classes_test derives that). Sizes next to SIZE_MAX wrap to 0 here, and an alignment above 1
+// KiB makes any other size too large.
+HAK_ALWAYS_INLINE void* TryMallocAligned(size_t alignment, size_t size) {
+  return TryMalloc((size + alignment - 1) & ~(alignment - 1));
+}
+
 // Counts a block that was put on the calling thread's own list. One instruction where the compiler would use two.
 HAK_ALWAYS_INLINE void CountUp(FreeList* list) {
 #if defined(__x86_64__) && !defined(HAK_TSAN)

@@ -22,11 +22,12 @@ BUDGETS = {
 # Read off the disassembly as well as executed: leaf functions whose slow paths are all conditional branches.
 STATIC = ('malloc', 'free', '_Znwm', '_ZdlPv', '_ZdlPvm')
 # Executed only: what they do for a hit depends on more than the lists.
-TRACED = ('calloc', 'realloc', 'malloc_usable_size')
+TRACED = ('calloc', 'realloc', 'malloc_usable_size', 'aligned_alloc', 'posix_memalign', '_ZnwmSt11align_val_t')
 TITLES = {
     '_Znwm': 'operator new(size_t)',
     '_ZdlPv': 'operator delete(void*)',
     '_ZdlPvm': 'operator delete(void*, size_t)',
+    '_ZnwmSt11align_val_t': 'operator new(size_t, align_val_t)',
     'calloc': 'calloc of 64 bytes',
     'realloc': 'realloc that stays in its block',
 }

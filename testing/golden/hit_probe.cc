@@ -22,6 +22,8 @@ using FreeFunction = void (*)(void*);
 using SizedFreeFunction = void (*)(void*, size_t);
 using CallocFunction = void* (*)(size_t, size_t);
 using ReallocFunction = void* (*)(void*, size_t);
+using AlignedFunction = void* (*)(size_t, size_t);
+using PosixMemalignFunction = int (*)(void**, size_t, size_t);
 using UsableSizeFunction = size_t (*)(void*);
 
 void Mark(const char* name) { asm volatile("int3" : : "D"(name) : "memory"); }
@@ -53,14 +55,21 @@ void Warm(MallocFunction allocate, FreeFunction release, size_t size) {
   exit(1);
 }
 
-void ProbeAllocate(const char* name, MallocFunction allocate, FreeFunction release, size_t size) {
+// `size` is that of the blocks that `allocate_traced` gets.
+template <typename Allocate>
+void ProbeAllocate(const char* name, MallocFunction allocate, FreeFunction release, size_t size,
+                   Allocate allocate_traced) {
   Warm(allocate, release, size);
   for (int i = 0; i < kRepeats; ++i) {
     Mark(name);
-    void* volatile block = allocate(size);
+    void* volatile block = allocate_traced();
     Mark(nullptr);
     (void)block;
   }
+}
+
+void ProbeAllocate(const char* name, MallocFunction allocate, FreeFunction release, size_t size) {
+  ProbeAllocate(name, allocate, release, size, [&] { return allocate(size); });
 }
 
 template <typename Release>
@@ -85,6 +94,9 @@ int main() {
   const auto zeroed = Find<CallocFunction>("calloc");
   const auto resize = Find<ReallocFunction>("realloc");
   const auto usable_size = Find<UsableSizeFunction>("malloc_usable_size");
+  const auto aligned = Find<AlignedFunction>("aligned_alloc");
+  const auto posix_aligned = Find<PosixMemalignFunction>("posix_memalign");
+  const auto new_aligned = Find<AlignedFunction>("_ZnwmSt11align_val_t");
   const auto new_one = Find<MallocFunction>("_Znwm");
   const auto delete_one = Find<FreeFunction>("_ZdlPv");
   const auto delete_sized = Find<SizedFreeFunction>("_ZdlPvm");
@@ -96,13 +108,18 @@ int main() {
   for (const size_t size : {64, 1024}) {
     ProbeRelease("_ZdlPvm", new_one, delete_one, size, [&](void* block) { delete_sized(block, size); });
   }
-  Warm(allocate, release, 64);
-  for (int i = 0; i < kRepeats; ++i) {
-    Mark("calloc");
-    void* volatile block = zeroed(4, 16);
-    Mark(nullptr);
-    (void)block;
+  ProbeAllocate("calloc", allocate, release, 64, [&] { return zeroed(4, 16); });
+  for (const size_t alignment : {1, 64, 1024}) {
+    const size_t size = alignment == 1 ? 100 : 1000;
+    const size_t rounded = (size + alignment - 1) / alignment * alignment;
+    ProbeAllocate("aligned_alloc", allocate, release, rounded, [&] { return aligned(alignment, size); });
+    ProbeAllocate("_ZnwmSt11align_val_t", allocate, release, rounded, [&] { return new_aligned(size, alignment); });
   }
+  ProbeAllocate("posix_memalign", allocate, release, 128, [&] {
+    void* block = nullptr;
+    posix_aligned(&block, 64, 100);
+    return block;
+  });
   void* block = allocate(60);
   for (int i = 0; i < kRepeats; ++i) {
     Mark("realloc");
