@@ -32,9 +32,10 @@ class HugeTest : public testing::Test {
     arena::UnmapIdle();  // runs then come lowest first, next to each other
     new (&arena::g_fill) arena::FillRecord;
     before_ = GetStatistics();
+    options_ = g_options;
   }
   void TearDown() override {
-    g_options.on_error = static_cast<uint64_t>(OnError::kDefault);
+    g_options = options_;
     ReleaseKept();
     EXPECT_EQ(GetStatistics().blocks, before_.blocks);
     EXPECT_EQ(GetStatistics().bytes, before_.bytes);
@@ -46,6 +47,7 @@ class HugeTest : public testing::Test {
   static void Give(void* p) { Free(p, address_map::RegionOf(p)); }
   static char* Change(void* p, size_t size) { return static_cast<char*>(Resize(p, address_map::RegionOf(p), size)); }
   Statistics before_ = {};
+  Options options_;
 };
 
 TEST_F(HugeTest, ZeroedEvenWhereThePiecesWereUsed) {
@@ -200,6 +202,7 @@ TEST_F(HugeTest, AShortBlockIsKeptForTheNext) {
 }
 
 TEST_F(HugeTest, TheOneFreedLastIsKept) {
+  g_options.idle_keep = 16 * kPiece;
   char* const first = Take(kPiece);
   char* const second = Take(2 * kPiece);
   const size_t idle = g_idle.idle();
