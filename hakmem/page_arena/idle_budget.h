@@ -29,12 +29,6 @@ class IdleBudget {
   // time.
   static constexpr uint64_t kOutweighMs = 4000;
 
-  // With so much more idle than in use, for the first time in so many milliseconds, a phase of the program is over:
-  // that it needed the memory again and again says nothing any more. Threads that have ended, and a program that
-  // sleeps, give no later occasion. Before the time is over the phase is more over when half as much is in use.
-  static constexpr uint64_t kIdleForUse = 8;
-  static constexpr uint64_t kPhaseMs = 1000;
-
   constexpr IdleBudget() = default;
 
   // `bytes` became idle at `now_ms`.
@@ -90,22 +84,6 @@ class IdleBudget {
     return now_ms >= last_release_ms_.load(std::memory_order_relaxed) + delay_ms;  // a time, orders nothing
   }
 
-  // `bytes` are in blocks that have pieces of their own.
-  void SetOwnPieces(size_t bytes) { own_pieces_.store(bytes, std::memory_order_relaxed); }  // an amount, orders nothing
-
-  // `in_use` bytes are in other blocks at `now_ms`. Forgets the debt at the end of a phase.
-  void LookForEnd(uint64_t now_ms, size_t in_use) {
-    in_use += own_pieces_.load(std::memory_order_relaxed);  // an amount, orders nothing
-    if (in_use > idle() / kIdleForUse) return;
-    // Relaxed: guesses; of two threads that look at once both may find the end, which does no harm.
-    const uint64_t last = emptied_ms_.load(std::memory_order_relaxed);         // as above
-    if (now_ms != last) emptied_ms_.store(now_ms, std::memory_order_relaxed);  // as above
-    if (last != 0 && now_ms < last + kPhaseMs && in_use > emptied_to_.load(std::memory_order_relaxed) / 2)
-      return;                                              // as above
-    emptied_to_.store(in_use, std::memory_order_relaxed);  // as above
-    debt_.store(0, std::memory_order_relaxed);             // as in AddRefault
-  }
-
   // How many bytes should be purged now: those above `keep` when that is worth it, all when they lie idle for longer
   // than `delay_ms`, 0 otherwise.
   size_t Excess(uint64_t now_ms, size_t keep, uint64_t delay_ms) {
@@ -143,9 +121,6 @@ class IdleBudget {
   std::atomic<uint64_t> last_release_ms_{0};
   std::atomic<uint64_t> paid_ms_{0};
   std::atomic<uint64_t> outweighed_ms_{0};
-  std::atomic<uint64_t> emptied_ms_{0};
-  std::atomic<size_t> emptied_to_{0};
-  std::atomic<size_t> own_pieces_{0};
 };
 
 extern IdleBudget g_idle;

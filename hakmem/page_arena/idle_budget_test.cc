@@ -112,34 +112,6 @@ TEST(IdleBudgetTest, ALargeBurstOutweighsTheDebt) {
   EXPECT_NE(budget.Excess(kNow + IdleBudget::kOutweighMs, kKeep, kDelay), 0u);
 }
 
-TEST(IdleBudgetTest, TheEndOfAPhaseForgetsTheDebt) {
-  IdleBudget budget;
-  constexpr size_t kIdle = 64 * kMiB;
-  constexpr size_t kLittle = kIdle / IdleBudget::kIdleForUse;
-  budget.AddIdle(kIdle, kNow);
-  EXPECT_NE(budget.Excess(kNow, kKeep, kDelay), 0u);
-  const auto is_purged_after = [&](uint64_t ms, size_t in_use) {
-    budget.AddIdle(0, kNow + ms);                   // none of it gets old
-    (void)budget.Excess(kNow + ms, kKeep, kDelay);  // takes what time has paid
-    budget.AddRefault(1000 * kMiB);
-    budget.LookForEnd(kNow + ms, in_use);
-    return budget.Excess(kNow + ms, kKeep, kDelay) != 0;
-  };
-  EXPECT_FALSE(is_purged_after(0, kLittle + 1));
-  EXPECT_TRUE(is_purged_after(0, kLittle));
-  // A load that comes back to this again and again.
-  uint64_t ms = 1;
-  for (; ms < 3 * IdleBudget::kPhaseMs; ms += 100) EXPECT_FALSE(is_purged_after(ms, kLittle / 2 + 1)) << ms;
-  // More over than before.
-  EXPECT_TRUE(is_purged_after(ms, kLittle / 2));
-  EXPECT_FALSE(is_purged_after(ms, kLittle / 2));
-  EXPECT_FALSE(is_purged_after(ms + IdleBudget::kPhaseMs - 1, kLittle));
-  ms += 2 * IdleBudget::kPhaseMs - 1;
-  budget.SetOwnPieces(1);
-  EXPECT_FALSE(is_purged_after(ms, kLittle)) << "blocks with pieces of their own count as well";
-  EXPECT_TRUE(is_purged_after(ms, kLittle - 1));
-}
-
 TEST(IdleBudgetTest, DebtDoesNotKeepWhatIsOld) {
   IdleBudget budget;
   budget.AddIdle(kMiB, kNow);
