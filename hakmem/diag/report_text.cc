@@ -74,6 +74,7 @@ bool WriteUntil(int fd, const char* data, size_t size, uint64_t deadline_ms) {
     const size_t most = is_file || size < kPipeBytes ? size : kPipeBytes;
     const intptr_t n = os::WriteOnce(fd, data, most);
     if (n < 0 && !os::IsTransient(n)) return false;
+    if (n <= 0 && now >= deadline_ms) return false;  // else one that is writable and takes nothing would hold us up
     if (n > 0) {
       data += n;
       size -= static_cast<size_t>(n);

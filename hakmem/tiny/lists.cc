@@ -90,6 +90,7 @@ Block* Lend(Heap& heap, unsigned from, unsigned to) {
     rest = NextOf(rest);
   }
   heap.lent.Add(ClassOfList(from));
+  heap.activity[ClassOfList(from)] |= Heap::kUsed;
   heap.alloc(from) = rest;
   heap.alloc(to) = last == first ? nullptr : NextOf(first);
   if (last != first) SetNext(last, nullptr);
