@@ -15,6 +15,7 @@
 #include "hakmem/page_arena/page_arena.h"
 #include "hakmem/platform/at_work.h"
 #include "hakmem/platform/os.h"
+#include "hakmem/platform/round_up.h"
 #include "hakmem/shared_pool/shared_pool.h"
 #include "hakmem/superslab/address_map.h"
 #include "hakmem/tiny/outbox.h"
@@ -31,9 +32,6 @@ void* NoMemory() {
 }
 
 bool IsPowerOfTwo(size_t n) { return n != 0 && (n & (n - 1)) == 0; }
-
-// The next multiple of `alignment`, a power of two; 0 beyond SIZE_MAX.
-HAK_ALWAYS_INLINE size_t RoundUp(size_t size, size_t alignment) { return (size + alignment - 1) & ~(alignment - 1); }
 
 // A block for `asked` bytes; with `zero` it reads as zero. `tried` tells that tiny::TryAllocate has just failed.
 void* Allocate(size_t asked, bool zero, bool tried = false) {
@@ -346,10 +344,6 @@ void* NewAligned(size_t alignment, size_t size, bool tried) {
   return p;
 }
 
-}  // namespace
-
-namespace {
-
 HAK_ALWAYS_INLINE void* TakeAlignedAtHand(size_t alignment, size_t size) {
   // The rounded size is 0 for sizes next to SIZE_MAX, and for none.
   return HAK_LIKELY(alignment <= kSlabSize) ? TakeAtHand(RoundUp(size, alignment)) : nullptr;
@@ -382,8 +376,7 @@ HAK_NOINLINE void* AlignedAllocSlow(size_t alignment, size_t size) {
     errno = EINVAL;
     return nullptr;
   }
-  if (void* p = TakeAlignedAtHand(alignment, size); HAK_LIKELY(p != nullptr)) return p;
-  return AllocateAlignedFrom(trace::Op::kAlignedAlloc, alignment, size, HAK_CALLER());
+  return AllocateAlignedSlow(trace::Op::kAlignedAlloc, alignment, size, HAK_CALLER());
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "hakmem/page_arena/page_arena.h"
 #include "hakmem/platform/os.h"
 #include "hakmem/platform/poison.h"
+#include "hakmem/platform/round_up.h"
 #include "hakmem/shared_pool/shared_pool.h"
 #include "hakmem/superslab/address_map.h"
 
@@ -45,7 +46,7 @@ void UncountRoom(HugeBlock& block) HAK_REQUIRES(lock) {
   block.has_room = false;
 }
 
-size_t RoundToPages(size_t size) { return (size + os::PageSize() - 1) & ~(os::PageSize() - 1); }
+size_t RoundToPages(size_t size) { return RoundUp(size, os::PageSize()); }
 size_t PiecesFor(size_t size) { return (size + kSuperslabSize - 1) >> kSuperslabShift; }
 
 // A block of `bytes` bytes is there, or is no more.

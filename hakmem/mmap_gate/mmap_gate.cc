@@ -10,6 +10,7 @@
 #include "hakmem/diag/ring.h"
 #include "hakmem/platform/os.h"
 #include "hakmem/platform/poison.h"
+#include "hakmem/platform/round_up.h"
 
 namespace hakmem {
 
@@ -90,8 +91,7 @@ uintptr_t FindWindowBase() {
   const os::MapResult probe = os::Map(nullptr, probe_size, false, false);
   if (probe.ptr == nullptr) return kNoWindow;
   os::Unmap(probe.ptr, probe_size);
-  const uintptr_t base =
-      (reinterpret_cast<uintptr_t>(probe.ptr) + kSuperslabSize - 1) & ~(uintptr_t{kSuperslabSize} - 1);
+  const uintptr_t base = RoundUp(reinterpret_cast<uintptr_t>(probe.ptr), kSuperslabSize);
   if (os::Map(reinterpret_cast<void*>(base), kAddressMapSize, true, false).ptr == nullptr) return kNoWindow;
   return base;
 }
@@ -209,7 +209,7 @@ void* MapOutside(size_t size, size_t alignment) {
   }
   Mapped(size);
   const uintptr_t start = reinterpret_cast<uintptr_t>(r.ptr);
-  const uintptr_t aligned = (start + alignment - 1) & ~(alignment - 1);
+  const uintptr_t aligned = RoundUp(start, alignment);
   if (aligned != start) os::Unmap(r.ptr, aligned - start);
   const size_t tail = start + padded - (aligned + size);
   if (tail != 0) os::Unmap(reinterpret_cast<void*>(aligned + size), tail);
@@ -262,7 +262,7 @@ void* AllocateMetadata(size_t size, size_t alignment) {
   for (;;) {
     {
       LockHolder hold(metadata_lock);
-      const uintptr_t at = (reinterpret_cast<uintptr_t>(metadata_at) + alignment - 1) & ~(alignment - 1);
+      const uintptr_t at = RoundUp(reinterpret_cast<uintptr_t>(metadata_at), alignment);
       if (metadata_at != nullptr && at + size + kMetadataGap <= reinterpret_cast<uintptr_t>(metadata_end)) {
         metadata_at = reinterpret_cast<char*>(at + size + kMetadataGap);
         Unpoison(reinterpret_cast<void*>(at), size);

@@ -6,6 +6,7 @@
 #include "hakmem/mmap_gate/mmap_gate.h"
 #include "hakmem/page_arena/page_arena.h"
 #include "hakmem/platform/os.h"
+#include "hakmem/platform/round_up.h"
 #include "hakmem/superslab/owned_slab.h"
 
 namespace hakmem {
@@ -133,7 +134,7 @@ size_t OwnedSlab::PurgeFreePages() {
     arena::SetHugePages(slab.superslab().base(), 1, false);
     slab.superslab().huge.store(false, std::memory_order_relaxed);  // a hint
     const size_t from = page * kPageSize & ~(os::PageSize() - 1);
-    const size_t to = (end * kPageSize + os::PageSize() - 1) & ~(os::PageSize() - 1);
+    const size_t to = RoundUp(end * kPageSize, os::PageSize());
     if (gate::Purge(slab.base_ + from, to - from)) {
       given_back += to - from;
     } else {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "hakmem/platform/round_up.h"
 #include "hakmem/superslab/owned_slab.h"
 
 namespace hakmem {
@@ -18,7 +19,7 @@ class TestSuperslab {
     void* memory = mmap(nullptr, 2 * kSuperslabSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     EXPECT_NE(memory, MAP_FAILED);
     mapping_ = static_cast<char*>(memory);
-    const uintptr_t start = (reinterpret_cast<uintptr_t>(memory) + kSuperslabSize - 1) & ~(kSuperslabSize - 1);
+    const uintptr_t start = RoundUp(reinterpret_cast<uintptr_t>(memory), kSuperslabSize);
     // Resident pages are those that were touched.
     madvise(memory, 2 * kSuperslabSize, MADV_NOHUGEPAGE);
     superslab_ = std::make_unique<Superslab>();

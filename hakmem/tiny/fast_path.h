@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "hakmem/platform/compiler.h"
+#include "hakmem/platform/round_up.h"
 #include "hakmem/tiny/heap.h"
 #include "hakmem/tiny/tiny.h"
 
@@ -29,9 +30,7 @@ HAK_ALWAYS_INLINE void* TryMalloc(size_t size) {
 // The same, aligned to `alignment`, a power of two: blocks of the class of a multiple of it are, as slabs start at
 // multiples of 64 KiB (size_classes_test derives that). Sizes next to SIZE_MAX wrap to 0 here, and an alignment above 1
 // KiB makes any other size too large.
-HAK_ALWAYS_INLINE void* TryMallocAligned(size_t alignment, size_t size) {
-  return TryMalloc((size + alignment - 1) & ~(alignment - 1));
-}
+HAK_ALWAYS_INLINE void* TryMallocAligned(size_t alignment, size_t size) { return TryMalloc(RoundUp(size, alignment)); }
 
 // Counts a block that was put on the calling thread's own list. One instruction where the compiler would use two.
 HAK_ALWAYS_INLINE void CountUp(FreeList* list) {
