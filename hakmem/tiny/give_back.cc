@@ -203,8 +203,8 @@ void GiveBackCold(Heap& heap) {
     if (heap.used.Has(c)) break;
   }
   heap.cold_at = static_cast<uint8_t>(c);
-  if ((heap.activity[c] & Heap::kUsed) != 0) {
-    heap.activity[c] &= static_cast<uint8_t>(~Heap::kUsed);
+  if ((heap.activity[c] & Heap::kRecent) != 0) {
+    heap.activity[c] &= static_cast<uint8_t>(~Heap::kRecent);
   } else {
     GiveBackListsOf(heap, c);
   }

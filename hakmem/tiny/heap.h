@@ -167,9 +167,9 @@ struct alignas(64) Heap {
 
   std::atomic<uint32_t> thread;  // that drives it, by the system's id, for reports; 0: nobody
   // What happened to the lists of each class, in bytes, as bits of a set would cost more: whether an alloc list took
-  // over what was freed, since the driver started; whether they were used, since GiveBackCold looked last.
+  // over what was freed, since the driver started; whether anything was, since GiveBackCold looked last.
   static constexpr uint8_t kTakenOver = 1;
-  static constexpr uint8_t kUsed = 2;
+  static constexpr uint8_t kRecent = 2;
   uint8_t activity[kListedClasses];
   uint8_t cold_at;  // the class at which GiveBackCold looked last
 

@@ -90,7 +90,7 @@ Block* Lend(Heap& heap, unsigned from, unsigned to) {
     rest = NextOf(rest);
   }
   heap.lent.Add(ClassOfList(from));
-  heap.activity[ClassOfList(from)] |= Heap::kUsed;
+  heap.activity[ClassOfList(from)] |= Heap::kRecent;
   heap.alloc(from) = rest;
   heap.alloc(to) = last == first ? nullptr : NextOf(first);
   if (last != first) SetNext(last, nullptr);
@@ -189,7 +189,7 @@ void LookWhatPins(Heap& heap, unsigned c, const Returned& returned) {
 }
 
 void SetAside(Heap& heap, unsigned c) {
-  heap.activity[c] |= Heap::kUsed;
+  heap.activity[c] |= Heap::kRecent;
   Block* first = heap.free(c).head;
   const bool has_room = heap.rest->batch_count[c] < BatchesAllowed(c) &&
                         heap.rest->batch_bytes < BatchBytesAllowed(heap) && !heap.pinned.Has(c);

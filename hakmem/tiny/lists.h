@@ -61,7 +61,7 @@ HAK_ALWAYS_INLINE Block* TakeFreed(Heap& heap, FreeList& freed, Block*& list, un
   if (HAK_UNLIKELY(first == nullptr)) return nullptr;
   heap.counters.takeovers.Add(1);
   if (HAK_UNLIKELY(heap.counters.takeovers.value() % kTakeoversPerLook == 0)) LookAtIdle();
-  heap.activity[size_class] = Heap::kTakenOver | Heap::kUsed;
+  heap.activity[size_class] = Heap::kTakenOver | Heap::kRecent;
   ResetFreed(heap, freed, size_class);
   list = NextOf(first);
   return first;

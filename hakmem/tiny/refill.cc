@@ -293,7 +293,7 @@ Block* TakeFromBound(Heap& heap, unsigned size_class) {
 Block* Refill(Heap& heap, unsigned c, bool* clean) {
   *clean = false;
   if (HasList(c)) {
-    heap.activity[c] |= Heap::kUsed;
+    heap.activity[c] |= Heap::kRecent;
     // Not empty when the thread has only now come by this heap: blocks that its start has brought, or, in a forked
     // child, that a thread which is gone has left.
     if (Block* first = heap.alloc(c); first != nullptr) {

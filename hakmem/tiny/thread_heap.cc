@@ -86,7 +86,7 @@ void UnparkLists(Heap& heap) {
 
 void StartDriving(Heap& heap) {
   heap.exit_rounds = 0;
-  for (uint8_t& activity : heap.activity) activity = Heap::kUsed;  // a new driver's lists get a round
+  for (uint8_t& activity : heap.activity) activity = Heap::kRecent;  // a new driver's lists get a round
   heap.pinned.SetAll(false);
   heap.ordered.SetAll(false);  // the lists below have all of their room, or, of a warm heap, are soon set aside
   const uint32_t heaps = heap_pool::DrivenHeaps();
