@@ -53,11 +53,13 @@ size_t PiecesFor(size_t size) { return (size + kSuperslabSize - 1) >> kSuperslab
 void CountIn(size_t bytes) HAK_REQUIRES(lock) {
   blocks_now.Add(1);
   bytes_now.Add(bytes);
+  g_idle.SetOwnPieces(bytes_now.value());
   allocated.Add(1);
 }
 void CountOut(size_t bytes) HAK_REQUIRES(lock) {
   blocks_now.Add(uint64_t{0} - 1);
   bytes_now.Add(uint64_t{0} - bytes);
+  g_idle.SetOwnPieces(bytes_now.value());
 }
 
 // The block that was freed last, if it is short: it keeps its pieces, its entries in the address map and its kind,
@@ -483,6 +485,7 @@ void* Resize(void* p, Region* region, size_t size) {
   (by_moving ? moved : in_place).Add(1);
   if (size > kMaxClassed) UncountRoom(*block);
   bytes_now.Add(size - old_size);
+  g_idle.SetOwnPieces(bytes_now.value());
   return block->base();
 }
 

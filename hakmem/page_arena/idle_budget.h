@@ -29,6 +29,14 @@ class IdleBudget {
   // time.
   static constexpr uint64_t kOutweighMs = 4000;
 
+  // With so many times more idle than in use a phase of the program may be over, in which it needed the memory again
+  // and again; threads that have ended, and a program that sleeps, give no later occasion.
+  static constexpr uint64_t kIdleForUse = 8;
+  // A load that comes back to this within so many milliseconds each time is not at its end, unless it uses so many
+  // times less than at the last end.
+  static constexpr uint64_t kPhaseMs = 1000;
+  static constexpr uint64_t kDeeper = 2;
+
   constexpr IdleBudget() = default;
 
   // `bytes` became idle at `now_ms`.
@@ -84,6 +92,22 @@ class IdleBudget {
     return now_ms >= last_release_ms_.load(std::memory_order_relaxed) + delay_ms;  // a time, orders nothing
   }
 
+  // `bytes` are in blocks that have pieces of their own.
+  void SetOwnPieces(size_t bytes) { own_pieces_.store(bytes, std::memory_order_relaxed); }  // an amount, orders nothing
+
+  // `in_use` bytes are in other blocks at `now_ms`. Forgets the debt at the end of a phase.
+  void LookForEnd(uint64_t now_ms, size_t in_use) {
+    in_use += own_pieces_.load(std::memory_order_relaxed);  // an amount, orders nothing
+    if (in_use > idle() / kIdleForUse) return;
+    // Relaxed: guesses; of two threads that look at once both may find the end, which does no harm.
+    const uint64_t last = low_ms_.load(std::memory_order_relaxed);         // as above
+    if (now_ms != last) low_ms_.store(now_ms, std::memory_order_relaxed);  // as above
+    const bool again = last != 0 && now_ms < last + kPhaseMs;
+    if (again && in_use >= low_.load(std::memory_order_relaxed) / kDeeper) return;  // as above
+    low_.store(in_use, std::memory_order_relaxed);                                  // as above
+    debt_.store(0, std::memory_order_relaxed);                                      // as in AddRefault
+  }
+
   // How many bytes should be purged now: those above `keep` when that is worth it, all when they lie idle for longer
   // than `delay_ms`, 0 otherwise.
   size_t Excess(uint64_t now_ms, size_t keep, uint64_t delay_ms) {
@@ -121,6 +145,9 @@ class IdleBudget {
   std::atomic<uint64_t> last_release_ms_{0};
   std::atomic<uint64_t> paid_ms_{0};
   std::atomic<uint64_t> outweighed_ms_{0};
+  std::atomic<uint64_t> low_ms_{0};  // when little was in use last
+  std::atomic<size_t> low_{0};       // how little it was when the debt was forgotten last
+  std::atomic<size_t> own_pieces_{0};
 };
 
 extern IdleBudget g_idle;

@@ -31,6 +31,8 @@ PAGE = 4096
 # What is written of blocks of one size takes so much: an eighth inside of blocks, and what does not fill huge pages.
 FILLED_RATIO = 1.2
 FILLED_SIZES = 13
+# What stays of four threads' buffers, tens of MB that were taken and freed again and again.
+SERVED_RSS = 12 * MB
 # A burst must really have been one: its blocks' own bytes.
 BURST_BYTES = 250 * MB
 
@@ -262,6 +264,17 @@ def measure_filled(arguments, report):
                    resident / (size * blocks), FILLED_RATIO, percent)
 
 
+def measure_served(arguments, report):
+    probe = Probe(arguments, 'served')
+    probe.wait('busy')
+    probe.go_on()
+    probe.wait('ended')
+    report.row('resident after four threads that took and freed buffers again and again have ended', probe.resident(),
+               SERVED_RSS, megabytes)
+    probe.go_on()
+    probe.end()
+
+
 def measure_waste(arguments, report):
     probe = Probe(arguments, 'waste')
     rows = [line.split() for line in probe.lines()]
@@ -285,6 +298,7 @@ ROWS = {
     'pair': measure_pair,
     'sparse': measure_sparse,
     'filled': measure_filled,
+    'served': measure_served,
     'waste': measure_waste,
 }
 

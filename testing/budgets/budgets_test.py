@@ -94,6 +94,10 @@ class RowTest(unittest.TestCase):
         self.assertTrue(holds('filled', FakeProbe([0, good] * 13)))
         self.assertFalse(holds('filled', FakeProbe([0, good] * 12 + [0, bad])))
 
+    def test_served(self):
+        self.assertTrue(holds('served', FakeProbe([12 * budgets.MB])))
+        self.assertFalse(holds('served', FakeProbe([13 * budgets.MB])))
+
     def test_waste(self):
         self.assertTrue(holds('waste', FakeProbe([], ['size 1024 usable 1152 stride 1152', 'size 8192 usable 8192 stride 0'])))
         self.assertFalse(holds('waste', FakeProbe([], ['size 1024 usable 1153 stride 1152'])))

@@ -323,6 +323,36 @@ int Filled() {
       size_t{100} << 20, SIZE_MAX);
 }
 
+// Buffers of a server: four threads that hold eight each of 100 KB to 3 MB, and take another one for each that they
+// free.
+constexpr size_t kServed = 15'000;
+void* Serve(void* seed) {
+  auto random = reinterpret_cast<uintptr_t>(seed);
+  char* buffers[8] = {};
+  for (size_t i = 0; i < kServed; ++i) {
+    random = random * 6364136223846793005u + 1442695040888963407u;
+    char*& buffer = buffers[(random >> 40) % 8];
+    free(buffer);
+    const size_t size = 100'000 + (random >> 33) % (i % 4 == 0 ? 2'900'000 : 400'000);
+    buffer = static_cast<char*>(malloc(size));
+    Check(buffer != nullptr, "malloc failed");
+    for (size_t at = 0; at < size; at += 4096) buffer[at] = 1;
+  }
+  if (seed == nullptr) Phase("busy");  // the others may be done, but not with their memory: this one's alone is enough
+  for (char* buffer : buffers) free(buffer);
+  return nullptr;
+}
+
+int Served() {
+  pthread_t threads[4];
+  for (size_t i = 0; i < 4; ++i) {
+    Check(pthread_create(&threads[i], nullptr, Serve, reinterpret_cast<void*>(i)) == 0, "no thread");
+  }
+  for (pthread_t thread : threads) pthread_join(thread, nullptr);
+  Phase("ended");
+  return 0;
+}
+
 // The least distance between neighbours among many blocks of one size: what a block really takes.
 size_t Stride(size_t size) {
   constexpr size_t kBlocks = 512;
@@ -371,8 +401,10 @@ int main(int argc, char** argv) {
   if (strcmp(mode, "pair") == 0) return Pair();
   if (strcmp(mode, "sparse") == 0) return Sparse();
   if (strcmp(mode, "filled") == 0) return Filled();
+  if (strcmp(mode, "served") == 0) return Served();
   if (strcmp(mode, "waste") == 0) return Waste();
   fprintf(stderr,
-          "usage: memory_probe idle|own-burst|exited-burst|pool-burst|threads|bare-threads|pair|sparse|filled|waste\n");
+          "usage: memory_probe idle|own-burst|exited-burst|pool-burst|threads|bare-threads|pair|sparse|filled|served|"
+          "waste\n");
   return 2;
 }
