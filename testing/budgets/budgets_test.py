@@ -12,8 +12,9 @@ import budgets
 class FakeProbe:
     """A probe with given resident sizes, one for each look, and given lines."""
 
-    def __init__(self, sizes, lines=()):
+    def __init__(self, sizes, lines=(), most=0):
         self._sizes = list(sizes)
+        self._most = most
         self._lines = list(lines)
 
     def wait(self, phase):
@@ -33,6 +34,9 @@ class FakeProbe:
 
     def resident(self):
         return self._sizes.pop(0)
+
+    def most_resident(self):
+        return self._most
 
     def anonymous(self):
         return 0
@@ -95,8 +99,11 @@ class RowTest(unittest.TestCase):
         self.assertFalse(holds('filled', FakeProbe([0, good] * 12 + [0, bad])))
 
     def test_served(self):
-        self.assertTrue(holds('served', FakeProbe([12 * budgets.MB])))
-        self.assertFalse(holds('served', FakeProbe([13 * budgets.MB])))
+        most = 24 * budgets.MB
+        self.assertTrue(holds('served', FakeProbe([12 * budgets.MB], most=most)))
+        self.assertFalse(holds('served', FakeProbe([13 * budgets.MB], most=most)))
+        with self.assertRaises(SystemExit):
+            holds('served', FakeProbe([12 * budgets.MB], most=most - 1))
 
     def test_waste(self):
         self.assertTrue(holds('waste', FakeProbe([], ['size 1024 usable 1152 stride 1152', 'size 8192 usable 8192 stride 0'])))
