@@ -458,6 +458,7 @@ void* Resize(void* p, Region* region, size_t size) {
   size = RoundToPages(size);
   const size_t pieces = PiecesFor(size);
   if (IsBeyondAll(pieces, kSuperslabSize)) return nullptr;
+  const size_t had = block->pieces;
   bool by_moving = false;
   if (IsBetterCopied(*block, old_size, size) && CopyToHugePages(block, old_size, size)) {
     by_moving = true;
@@ -469,7 +470,6 @@ void* Resize(void* p, Region* region, size_t size) {
       block->pieces = pieces;
       Poison(tail, count << kSuperslabShift);
       arena::Release(tail, count);
-      pool::Balance();
     }
   } else if (!Extend(block, pieces)) {
     by_moving = MovePages(block, pieces, size);
@@ -481,11 +481,14 @@ void* Resize(void* p, Region* region, size_t size) {
   if (size < old_size) SetHugePages(*block, {0, FilledPieces(size)});
   ExposeTo(*block, size);
   block->size.store(size, std::memory_order_relaxed);  // the caller's own block
-  LockHolder hold(lock);
-  (by_moving ? moved : in_place).Add(1);
-  if (size > kMaxClassed) UncountRoom(*block);
-  bytes_now.Add(size - old_size);
-  g_idle.SetOwnPieces(bytes_now.value());
+  {
+    LockHolder hold(lock);
+    (by_moving ? moved : in_place).Add(1);
+    if (size > kMaxClassed) UncountRoom(*block);
+    bytes_now.Add(size - old_size);
+    g_idle.SetOwnPieces(bytes_now.value());
+  }
+  if (pieces < had) pool::Balance();
   return block->base();
 }
 

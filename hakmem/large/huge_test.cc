@@ -430,6 +430,20 @@ TEST_F(HugeTest, ShrinkingGivesPiecesBack) {
   Give(p);
 }
 
+TEST_F(HugeTest, WhatIsLeftOfABlockThatShrinksTellsTheEndOfAPhase) {
+  ASSERT_EQ(g_idle.idle(), 0u);
+  new (&g_idle) IdleBudget;  // nothing was wanted again in the tests before
+  char* p = Take(32 * kPiece);
+  const uint64_t now = os::NowMs();
+  g_idle.AddIdle(8 * kPiece, now);
+  (void)g_idle.Excess(now, 0, g_options.purge_delay_ms);  // takes what time has paid
+  g_idle.RemoveIdle(8 * kPiece);
+  g_idle.AddRefault(size_t{1} << 30);
+  ASSERT_EQ(Change(p, kPiece), p);
+  EXPECT_LE(g_idle.idle(), g_options.idle_keep);
+  Give(p);
+}
+
 TEST_F(HugeTest, MisuseIsReportedAndDoesNothing) {
   g_options.on_error = static_cast<uint64_t>(OnError::kContinue);
   char* const p = Take(2 * kPiece);

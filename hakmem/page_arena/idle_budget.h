@@ -95,11 +95,19 @@ class IdleBudget {
   // `bytes` are in blocks that have pieces of their own.
   void SetOwnPieces(size_t bytes) { own_pieces_.store(bytes, std::memory_order_relaxed); }  // an amount, orders nothing
 
-  // `in_use` bytes are in other blocks at `now_ms`. Forgets the debt at the end of a phase.
-  void LookForEnd(uint64_t now_ms, size_t in_use) {
+  // `in_use` bytes are in other blocks at `now_ms`, and `keep` may lie idle. Forgets the debt at the end of a phase.
+  void LookForEnd(uint64_t now_ms, size_t in_use, size_t keep) {
     in_use += own_pieces_.load(std::memory_order_relaxed);  // an amount, orders nothing
-    if (in_use > idle() / kIdleForUse) return;
-    // Relaxed: guesses; of two threads that look at once both may find the end, which does no harm.
+    // Relaxed, here and below: guesses; of two threads that look at once both may find the end, which does no harm.
+    const size_t bottom = bottom_.load(std::memory_order_relaxed);  // as above
+    if (in_use < bottom) {
+      bottom_.store(in_use, std::memory_order_relaxed);  // as above
+    } else if (in_use / kDeeper > bottom) {
+      // The program takes memory again. What it came down to, perhaps after a purge, is no end the next time.
+      if (bottom < low_.load(std::memory_order_relaxed)) low_.store(bottom, std::memory_order_relaxed);  // as above
+      bottom_.store(in_use, std::memory_order_relaxed);                                                  // as above
+    }
+    if (idle() <= keep || in_use > idle() / kIdleForUse) return;
     const uint64_t last = low_ms_.load(std::memory_order_relaxed);         // as above
     if (now_ms != last) low_ms_.store(now_ms, std::memory_order_relaxed);  // as above
     const bool again = last != 0 && now_ms < last + kPhaseMs;
@@ -146,7 +154,8 @@ class IdleBudget {
   std::atomic<uint64_t> paid_ms_{0};
   std::atomic<uint64_t> outweighed_ms_{0};
   std::atomic<uint64_t> low_ms_{0};  // when little was in use last
-  std::atomic<size_t> low_{0};       // how little it was when the debt was forgotten last
+  std::atomic<size_t> low_{0};       // how little it was at the last end, or after it
+  std::atomic<size_t> bottom_{0};    // how little it was since memory was taken last
   std::atomic<size_t> own_pieces_{0};
 };
 

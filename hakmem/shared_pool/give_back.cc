@@ -128,7 +128,7 @@ void Balance() {
     if (idle == 0) return;
     const uint64_t now = os::NowMs();
     const size_t keep = IdleKeep();
-    if (idle > keep) g_idle.LookForEnd(now, BytesInUse());
+    g_idle.LookForEnd(now, BytesInUse(), keep);
     const size_t excess = g_idle.Excess(now, keep, g_options.purge_delay_ms);
     if (excess == 0) return;
     const bool old = g_idle.IsOld(now, g_options.purge_delay_ms);
