@@ -31,7 +31,6 @@ class Count {
   std::atomic<uint64_t> value_{0};
 };
 constinit Count blocks_now;
-constinit Count bytes_now;
 constinit Count allocated;
 constinit Count in_place;
 constinit Count moved;
@@ -49,17 +48,18 @@ void UncountRoom(HugeBlock& block) HAK_REQUIRES(lock) {
 size_t RoundToPages(size_t size) { return RoundUp(size, os::PageSize()); }
 size_t PiecesFor(size_t size) { return (size + kSuperslabSize - 1) >> kSuperslabShift; }
 
+// The bytes of all blocks are counted where they are looked at beside what is idle.
+void AddBytes(size_t bytes) HAK_REQUIRES(lock) { g_idle.SetOwnPieces(g_idle.own_pieces() + bytes); }
+
 // A block of `bytes` bytes is there, or is no more.
 void CountIn(size_t bytes) HAK_REQUIRES(lock) {
   blocks_now.Add(1);
-  bytes_now.Add(bytes);
-  g_idle.SetOwnPieces(bytes_now.value());
+  AddBytes(bytes);
   allocated.Add(1);
 }
 void CountOut(size_t bytes) HAK_REQUIRES(lock) {
   blocks_now.Add(uint64_t{0} - 1);
-  bytes_now.Add(uint64_t{0} - bytes);
-  g_idle.SetOwnPieces(bytes_now.value());
+  AddBytes(size_t{0} - bytes);
 }
 
 // The block that was freed last, if it is short: it keeps its pieces, its entries in the address map and its kind,
@@ -485,15 +485,14 @@ void* Resize(void* p, Region* region, size_t size) {
     LockHolder hold(lock);
     (by_moving ? moved : in_place).Add(1);
     if (size > kMaxClassed) UncountRoom(*block);
-    bytes_now.Add(size - old_size);
-    g_idle.SetOwnPieces(bytes_now.value());
+    AddBytes(size - old_size);
   }
   if (pieces < had) pool::Balance();
   return block->base();
 }
 
 Statistics GetStatistics() {
-  return {blocks_now.value(), bytes_now.value(), allocated.value(), in_place.value(), moved.value()};
+  return {blocks_now.value(), g_idle.own_pieces(), allocated.value(), in_place.value(), moved.value()};
 }
 
 Lock& SpareLock() { return lock; }

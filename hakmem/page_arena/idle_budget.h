@@ -33,7 +33,7 @@ class IdleBudget {
   // and again; threads that have ended, and a program that sleeps, give no later occasion.
   static constexpr uint64_t kIdleForUse = 8;
   // A load that comes back to this within so many milliseconds each time is not at its end, unless it uses so many
-  // times less than at the last end.
+  // times less than the least at the last end and after it.
   static constexpr uint64_t kPhaseMs = 1000;
   static constexpr uint64_t kDeeper = 2;
 
@@ -92,12 +92,13 @@ class IdleBudget {
     return now_ms >= last_release_ms_.load(std::memory_order_relaxed) + delay_ms;  // a time, orders nothing
   }
 
-  // `bytes` are in blocks that have pieces of their own.
+  // `bytes` are in blocks that have pieces of their own. Who calls this sees to it that one thread does at a time.
   void SetOwnPieces(size_t bytes) { own_pieces_.store(bytes, std::memory_order_relaxed); }  // an amount, orders nothing
+  size_t own_pieces() const { return own_pieces_.load(std::memory_order_relaxed); }         // as above
 
   // `in_use` bytes are in other blocks at `now_ms`, and `keep` may lie idle. Forgets the debt at the end of a phase.
   void LookForEnd(uint64_t now_ms, size_t in_use, size_t keep) {
-    in_use += own_pieces_.load(std::memory_order_relaxed);  // an amount, orders nothing
+    in_use += own_pieces();
     // Relaxed, here and below: guesses; of two threads that look at once both may find the end, which does no harm.
     const size_t bottom = bottom_.load(std::memory_order_relaxed);  // as above
     if (in_use < bottom) {
