@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/auxv.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -243,9 +244,48 @@ void FutexWaitMs(std::atomic<uint32_t>* word, uint32_t expected, uint64_t ms) {
 
 void FutexWake(std::atomic<uint32_t>* word, int count) { Syscall(SYS_futex, AsLong(word), FUTEX_WAKE_PRIVATE, count); }
 
+namespace {
+
+// While there is one, no SIGPIPE of its writes reaches the calling thread: it would end a program that goes on after
+// misuse, or hide the abort behind a report. Blocked instead of ignored, as the action belongs to the whole process.
+class NoSigpipe {
+ public:
+  NoSigpipe() {
+    blocked_ = Syscall(SYS_rt_sigprocmask, SIG_BLOCK, AsLong(&kPipe), AsLong(&before_), sizeof(before_)) == 0;
+    uint64_t pending = 0;
+    Syscall(SYS_rt_sigpending, AsLong(&pending), sizeof(pending));
+    // One that waited before is the program's, and a second one does not count.
+    was_pending_ = (pending & kPipe) != 0;
+  }
+  ~NoSigpipe() {
+    if (!blocked_) return;  // some sandboxes refuse it
+    const timespec at_once = {};
+    if (raised_ && !was_pending_) Syscall(SYS_rt_sigtimedwait, AsLong(&kPipe), 0, AsLong(&at_once), sizeof(kPipe));
+    Syscall(SYS_rt_sigprocmask, SIG_SETMASK, AsLong(&before_), 0, sizeof(before_));
+  }
+  NoSigpipe(const NoSigpipe&) = delete;
+  NoSigpipe& operator=(const NoSigpipe&) = delete;
+
+  // What write(2) returned.
+  intptr_t Note(intptr_t result) {
+    raised_ = raised_ || result == -EPIPE;
+    return result;
+  }
+
+ private:
+  static constexpr uint64_t kPipe = uint64_t{1} << (SIGPIPE - 1);  // a set of signals, as the kernel has it
+  uint64_t before_ = 0;
+  bool blocked_ = false;
+  bool was_pending_ = false;
+  bool raised_ = false;
+};
+
+}  // namespace
+
 bool Write(int fd, const char* data, size_t size) {
+  NoSigpipe no_sigpipe;
   while (size != 0) {
-    intptr_t n = Syscall(SYS_write, fd, AsLong(data), size);
+    intptr_t n = no_sigpipe.Note(Syscall(SYS_write, fd, AsLong(data), size));
     if (n == -EINTR) continue;
     if (n <= 0) return false;
     data += n;
@@ -254,7 +294,11 @@ bool Write(int fd, const char* data, size_t size) {
   return true;
 }
 
-intptr_t WriteOnce(int fd, const char* data, size_t size) { return Syscall(SYS_write, fd, AsLong(data), size); }
+intptr_t WriteOnce(int fd, const char* data, size_t size) {
+  NoSigpipe no_sigpipe;
+  return no_sigpipe.Note(Syscall(SYS_write, fd, AsLong(data), size));
+}
+
 bool IsTransient(intptr_t result) { return result == -EINTR || result == -EAGAIN; }
 bool IsSeekable(int fd) { return !Failed(Syscall(SYS_lseek, fd, 0, SEEK_CUR)); }
 

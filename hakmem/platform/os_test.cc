@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -51,6 +52,42 @@ TEST(OsTest, PurgeLeavesZeroesAndNoPages) {
   EXPECT_EQ(test::ResidentBytes(map.ptr, kSize), 0);
   EXPECT_TRUE(test::IsZero(map.ptr, kSize));
   Unmap(map.ptr, kSize);
+}
+
+// With the default action, which ends the process.
+TEST(OsTest, APipeThatNobodyReadsRaisesNoSignal) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  close(ends[0]);
+  sigset_t before;
+  sigprocmask(SIG_BLOCK, nullptr, &before);
+  EXPECT_FALSE(Write(ends[1], "hello", 5));
+  EXPECT_EQ(WriteOnce(ends[1], "hello", 5), -EPIPE);
+  sigset_t after;
+  sigprocmask(SIG_BLOCK, nullptr, &after);
+  for (int signal = 1; signal < 32; ++signal) EXPECT_EQ(sigismember(&after, signal), sigismember(&before, signal));
+  close(ends[1]);
+}
+
+TEST(OsTest, AWriteTakesNoSignalOfThePrograms) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  close(ends[0]);
+  sigset_t pipe_signal, before, pending;
+  sigemptyset(&pipe_signal);
+  sigaddset(&pipe_signal, SIGPIPE);
+  sigprocmask(SIG_BLOCK, &pipe_signal, &before);
+  EXPECT_FALSE(Write(ends[1], "hello", 5));
+  sigpending(&pending);
+  EXPECT_EQ(sigismember(&pending, SIGPIPE), 0) << "of our own write";
+  raise(SIGPIPE);
+  EXPECT_FALSE(Write(ends[1], "hello", 5));
+  sigpending(&pending);
+  EXPECT_EQ(sigismember(&pending, SIGPIPE), 1) << "that the program has yet to see";
+  const timespec at_once = {};
+  EXPECT_EQ(sigtimedwait(&pipe_signal, nullptr, &at_once), SIGPIPE);
+  sigprocmask(SIG_SETMASK, &before, nullptr);
+  close(ends[1]);
 }
 
 TEST(OsTest, ResidentBytesAreThoseOfTouchedPages) {

@@ -91,7 +91,9 @@ struct Outcome {
   std::string err;
 };
 
-Outcome RunProgram(const char* name, const char* on_error, const char* window = "1", const char* ring = "0") {
+// `standard_error` takes the messages; -1: they are read.
+Outcome RunProgram(const char* name, const char* on_error, const char* window = "1", const char* ring = "0",
+                   int standard_error = -1) {
   const std::string out = testing::TempDir() + "/out";
   const std::string err = testing::TempDir() + "/err";
   const pid_t pid = fork();
@@ -102,6 +104,7 @@ Outcome RunProgram(const char* name, const char* on_error, const char* window = 
     setenv("HAKMEM_RING", ring, 1);
     unsetenv("HAKMEM_REPORT");
     if (freopen(out.c_str(), "w", stdout) == nullptr || freopen(err.c_str(), "w", stderr) == nullptr) _exit(126);
+    if (standard_error != -1 && dup2(standard_error, STDERR_FILENO) < 0) _exit(126);
     execl(g_program.c_str(), g_program.c_str(), name, nullptr);
     _exit(127);
   }
@@ -163,6 +166,21 @@ TEST(MisuseWithoutWindow, ForeignPointersAreReported) {
     ++seen;
   }
   EXPECT_GT(seen, 10);
+}
+
+// A message that nobody reads raises SIGPIPE in whoever writes it, which would end the program either way.
+TEST(MisuseWithoutReader, GoesOnOrAbortsAllTheSame) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  close(ends[0]);
+  for (const char* name : {"FreeOfStack", "DoubleFreeInARow"}) {
+    const Outcome goes_on = RunProgram(name, "continue", "1", "0", ends[1]);
+    EXPECT_EQ(goes_on.status, 0) << name;
+    EXPECT_NE(goes_on.out.find("went on"), std::string::npos) << name;
+    const int status = RunProgram(name, "abort", "1", "0", ends[1]).status;
+    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT) << name << " " << status;
+  }
+  close(ends[1]);
 }
 
 // A program without a mistake, also while the ring tracks each block's life: blocks of all sizes are used, freed, and
