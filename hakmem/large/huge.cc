@@ -224,13 +224,10 @@ bool ExtendInPlace(const HugeBlock& block, size_t more) {
 
 // Makes the block `pieces` long where it is. False, and nothing done, when the pieces behind it cannot be had.
 bool Extend(HugeBlock* block, size_t pieces) {
-  const size_t had = block->pieces;
-  if (!ExtendInPlace(*block, pieces - had)) return false;
+  if (!ExtendInPlace(*block, pieces - block->pieces)) return false;
   block->pieces = pieces;
-  if (address_map::Enter(block, pieces)) return true;
-  arena::Release(block->base() + (had << kSuperslabShift), pieces - had);
-  block->pieces = had;
-  return false;
+  HAK_CHECK(address_map::Enter(block, pieces));  // in the window, as all that grows in place: needs no memory
+  return true;
 }
 
 // Makes the block `pieces` long, for `size` bytes, somewhere else, with its pages. False, and nothing done, when that
@@ -247,18 +244,17 @@ bool MovePages(HugeBlock* block, size_t pieces, size_t size) {
   }
   char* const from = block->base();
   const size_t had = block->pieces;
-  // The new entries first: they may need memory, and after the move there is no way back.
-  block->SetBase(to);
-  const bool entered = address_map::Enter(block, pieces);
   // One kind of pages, so that it is one kernel area: mremap takes no more than one.
   arena::SetHugePages(from, had, true);
-  // The old ones go before the move: from then on the kernel may give these addresses to another thread, which enters
-  // what it maps there.
-  if (entered) address_map::Remove(from, had);
-  if (!entered || !gate::MoveOnto(from, had << kSuperslabShift, to, pieces << kSuperslabShift)) {
-    if (entered) address_map::Remove(to, pieces);
+  // Entries in the window need no memory. The old ones go before the move: from then on the kernel may give these
+  // addresses to another thread, which enters what it maps there.
+  address_map::Remove(from, had);
+  block->SetBase(to);
+  HAK_CHECK(address_map::Enter(block, pieces));
+  if (!gate::MoveOnto(from, had << kSuperslabShift, to, pieces << kSuperslabShift)) {
+    address_map::Remove(to, pieces);
     block->SetBase(from);
-    HAK_CHECK(address_map::Enter(block, had));  // needs no memory: the addresses had entries
+    HAK_CHECK(address_map::Enter(block, had));
     // A move that failed may have unmapped its target before.
     arena::Discard(to, pieces);
     return false;
@@ -277,19 +273,19 @@ void ExposeTo(const HugeBlock& block, size_t size) {
 }
 
 // Gives a block of `old_size` bytes other pieces, with huge pages, for `size` bytes. False, and nothing done, without
-// memory.
+// memory in the window.
 bool CopyToHugePages(HugeBlock* block, size_t old_size, size_t size) {
   const size_t pieces = PiecesFor(size);
   char* const to = static_cast<char*>(arena::Acquire(pieces, kSuperslabSize));
   if (to == nullptr) return false;
-  char* const from = block->base();
-  const size_t had = block->pieces;
-  block->SetBase(to);
-  if (!InWindow(to) || !address_map::Enter(block, pieces)) {
-    block->SetBase(from);
+  if (!InWindow(to)) {
     arena::Release(to, pieces);
     return false;
   }
+  char* const from = block->base();
+  const size_t had = block->pieces;
+  block->SetBase(to);
+  HAK_CHECK(address_map::Enter(block, pieces));  // in the window: needs no memory
   arena::SetHugePages(to, FilledPieces(size, true), true);
   Unpoison(to, old_size);
   memcpy(to, from, old_size);

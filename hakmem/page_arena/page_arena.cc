@@ -260,10 +260,7 @@ void ReleasePurged(void* address, size_t count) {
 }
 
 void Discard(void* address, size_t count) {
-  if (!InWindow(address)) {
-    Release(address, count);
-    return;
-  }
+  HAK_ASSERT(InWindow(address));
   // Refused: nobody knows what is mapped of it. It stays taken for good.
   if (!gate::Unmap(address, count << kSuperslabShift)) return;
   const Run run = {IndexOf(address), static_cast<uint32_t>(count)};
@@ -295,15 +292,10 @@ bool ExtendInPlace(void* address, size_t count, size_t more) {
 }
 
 void Moved(void* from, size_t from_count, void* to, size_t to_count) {
+  HAK_ASSERT(InWindow(from) && InWindow(to));
   // The kernel moves its advice with the pages.
-  const bool was_huge = InWindow(from) && huge.Has(IndexOf(from));
-  if (InWindow(to)) {
-    for (uint32_t i = IndexOf(to); i < IndexOf(to) + to_count; ++i) was_huge ? huge.Add(i) : huge.Remove(i);
-  }
-  if (!InWindow(from)) {
-    outside_bytes.fetch_sub(from_count << kSuperslabShift, std::memory_order_relaxed);  // an amount, orders nothing
-    return;
-  }
+  const bool was_huge = huge.Has(IndexOf(from));
+  for (uint32_t i = IndexOf(to); i < IndexOf(to) + to_count; ++i) was_huge ? huge.Add(i) : huge.Remove(i);
   const Run run = {IndexOf(from), static_cast<uint32_t>(from_count)};
   LockHolder hold(lock);
   ForgetMapping(run);

@@ -31,14 +31,15 @@ void Release(void* address, size_t count);
 // split, can be a huge page again when it is wanted. (From Linux 6.14 on: until then the kernel keeps the page table.)
 void ReleasePurged(void* address, size_t count);
 
-// Unmaps a run, of which parts may be unmapped already, and gives its address space back.
+// Unmaps a run in the window, of which parts may be unmapped already, and gives its address space back.
 void Discard(void* address, size_t count);
 
 // Takes the `more` pieces that follow a run of `count` pieces, when they are free. The run then has count + more
 // pieces.
 [[nodiscard]] bool ExtendInPlace(void* address, size_t count, size_t more);
 
-// The pages of the run `from` were moved to the run `to` (mremap): the address space of `from` is free again.
+// The pages of the run `from` were moved to the run `to` (mremap), both in the window: the address space of `from` is
+// free again.
 void Moved(void* from, size_t from_count, void* to, size_t to_count);
 
 // Asks for transparent huge pages in `count` pieces of a run that the caller holds, or for small ones. No system call

@@ -224,6 +224,26 @@ TEST_F(BatchesTest, SlabsThatOnlyListsKeepComeFree) {
   EXPECT_GE(me->rest->batch_count[c], 1u);
 }
 
+// So would those that malloc takes from.
+TEST_F(BatchesTest, SlabsThatTheNextBlocksKeepComeFree) {
+  TestHeap me;
+  const unsigned c = ClassOfSize(256);
+  const size_t before = pool::GetStatistics().active_slots;
+  std::vector<Block*> blocks = Take(me, c, 200 * kSlabSize / 256);
+  std::mt19937 random(1);
+  std::shuffle(blocks.begin(), blocks.end(), random);
+  for (uint32_t i = 0; i < ListCapacity(c); ++i) {
+    me.Free(blocks.back());
+    blocks.pop_back();
+  }
+  blocks.push_back(me.Allocate(c));  // takes over what was freed
+  ASSERT_GE(Length(me->alloc(c)), 100u);
+  me.Free(blocks);
+  EXPECT_TRUE(me->pinned.Has(c));
+  EXPECT_EQ(me->alloc(c), nullptr);
+  EXPECT_LE(pool::GetStatistics().active_slots, before + 16);
+}
+
 // The frees of a program that keeps half of its blocks go to lists.
 TEST_F(BatchesTest, SlabsThatTheProgramKeepsDoNotShortenLists) {
   TestHeap me;
