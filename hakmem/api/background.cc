@@ -8,6 +8,7 @@
 
 #include "hakmem/config/options.h"
 #include "hakmem/platform/os.h"
+#include "hakmem/platform/store_if_other.h"
 #include "hakmem/shared_pool/shared_pool.h"
 
 namespace hakmem::background {
@@ -55,8 +56,8 @@ void StartIfWanted() {
 }
 
 void ForgetInChild() {
-  started.store(false, std::memory_order_relaxed);   // a new child has one thread
-  try_again_ms.store(0, std::memory_order_relaxed);  // as above
+  StoreIfOther(started, false);
+  StoreIfOther(try_again_ms, uint64_t{0});
 }
 
 }  // namespace hakmem::background

@@ -5,6 +5,7 @@
 
 #include "hakmem/diag/report_file.h"
 #include "hakmem/platform/os.h"
+#include "hakmem/platform/store_if_other.h"
 
 namespace hakmem {
 namespace {
@@ -42,7 +43,7 @@ bool ReportText::InOne() {
   return reporter.load(std::memory_order_relaxed) == static_cast<uint32_t>(os::ThreadId());  // own stores are seen
 }
 
-void ReportText::ForgetInChild() { reporter.store(0, std::memory_order_relaxed); }  // the child has one thread
+void ReportText::ForgetInChild() { StoreIfOther(reporter, uint32_t{0}); }
 
 ReportText* ReportText::Current() { return Text(); }
 

@@ -11,6 +11,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "hakmem/platform/store_if_other.h"
+
 namespace hakmem {
 
 class IdleBudget {
@@ -77,8 +79,8 @@ class IdleBudget {
   // In a forked child: what there is, when threads that are gone were not done with the account. Of what was set aside
   // there may be less, as AddFresh has perhaps taken some.
   void Recount(size_t idle, size_t most_set_aside) {
-    idle_.store(static_cast<int64_t>(idle), std::memory_order_relaxed);                             // one thread
-    if (set_aside() > most_set_aside) set_aside_.store(most_set_aside, std::memory_order_relaxed);  // as above
+    StoreIfOther(idle_, static_cast<int64_t>(idle));
+    if (set_aside() > most_set_aside) StoreIfOther(set_aside_, most_set_aside);
   }
 
   size_t idle() const {

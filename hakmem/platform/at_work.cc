@@ -1,5 +1,6 @@
 #include "hakmem/platform/at_work.h"
 
+#include "hakmem/platform/store_if_other.h"
 #include "hakmem/platform/thread_pointer.h"
 
 namespace hakmem {
@@ -38,7 +39,7 @@ bool AtWork::IsCaller() {
 void AtWork::ForgetOthers() {
   for (std::atomic<uintptr_t>& worker : workers) {
     const uintptr_t who = worker.load(std::memory_order_relaxed);            // a new child has one thread
-    if (who != ThreadPointer()) worker.store(0, std::memory_order_relaxed);  // as above
+    if (who != ThreadPointer()) StoreIfOther(worker, uintptr_t{0});
   }
 }
 

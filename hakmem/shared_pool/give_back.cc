@@ -7,6 +7,7 @@
 #include "hakmem/page_arena/page_arena.h"
 #include "hakmem/platform/at_work.h"
 #include "hakmem/platform/os.h"
+#include "hakmem/platform/store_if_other.h"
 #include "hakmem/shared_pool/shared_pool.h"
 #include "hakmem/shared_pool/slots.h"
 #include "hakmem/shared_pool/superslabs.h"
@@ -152,7 +153,7 @@ void Balance() {
 }
 
 void RepairAfterFork(size_t idle_elsewhere, bool interrupted) {
-  balancing.store(false, std::memory_order_relaxed);  // a new child has one thread
+  StoreIfOther(balancing, false);
   if (interrupted) return;
   // Threads that are gone may have been about to count what they took or gave up: all is counted anew. What they had
   // taken and not yet used is not: it is lost here.

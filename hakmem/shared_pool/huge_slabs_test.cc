@@ -63,6 +63,33 @@ TEST_F(HugeSlabsTest, ASlabThatWillBeFullGetsAHugePageAndOthersStayOut) {
   for (Slab* slab : {&full, &first, &second, &more}) Give(sparse_, *slab);
 }
 
+// Shells and the like fork again and again: what two processes share of a huge page is copied in small ones.
+TEST_F(HugeSlabsTest, AProcessThatForksHasToBeLarge) {
+  while (taken_.size() > kSlabsPerSuperslab) {
+    Give(sparse_, *taken_.back());
+    taken_.pop_back();
+  }
+  ASSERT_EQ(GetStatistics().superslabs, 2u);
+  NoteForks(true);
+  std::vector<Slab*> more;
+  // All but the last one lie in what the fixture has taken.
+  for (unsigned i = 1; i < kSlabsPerSuperslab; ++i) more.push_back(&Take(dense_, kClass));
+  for (Slab* slab : more) EXPECT_FALSE(IsHuge(*slab));
+  EXPECT_EQ(GetStatistics().superslabs, 2u);
+  more.push_back(&Take(dense_, kClass));
+  more.push_back(&Take(dense_, kClass));
+  EXPECT_TRUE(IsHuge(*more.back())) << "with two superslabs in use";
+  Give(dense_, *more.back());
+  more.pop_back();
+  Give(dense_, *more.back());
+  more.pop_back();
+  GiveBackIdle(SIZE_MAX);
+  NoteForks(false);
+  more.push_back(&Take(dense_, kClass));
+  EXPECT_TRUE(IsHuge(*more.back())) << "in the child, which has not forked yet";
+  for (Slab* slab : more) Give(dense_, *slab);
+}
+
 // Two spans of eleven slabs, and ten are left over: no huge page is made for them, but one that is there has room.
 TEST_F(HugeSlabsTest, BlocksThatFillNoHugePageGetNone) {
   const unsigned c = ClassOfSize(700'000);

@@ -5,6 +5,7 @@
 
 #include "hakmem/config/options.h"
 #include "hakmem/diag/check.h"
+#include "hakmem/platform/store_if_other.h"
 #include "hakmem/shared_pool/empty_list.h"
 #include "hakmem/shared_pool/slots.h"
 #include "hakmem/shared_pool/superslabs.h"
@@ -16,7 +17,8 @@ namespace {
 // which a part is not in use yet is little beside the rest.
 constexpr uint64_t kHugeFrom = 2;
 // Where several heaps have made them, each has begun slabs of many classes and filled few: there the slots in use have
-// to fill those superslabs.
+// to fill those superslabs. So they have in a process that forks, as shells do: each child's and parent's first writes
+// to a huge page split it, and copy page by page what few of its small blocks need.
 constexpr size_t kHugeFromBytes = kHugeFrom * kSuperslabSize;
 // With so many superslabs for each heap that has made one, the slots of those for full slabs go to the heap that made
 // them. What the blocks of one thread fill comes free as a whole when it frees them: a huge page that is shared has to
@@ -33,6 +35,10 @@ constexpr int kMaxLooked = 256;
 constinit EmptyList empty_lists[kClasses];
 
 constinit std::atomic<HeapId> last_maker{kNoHeap};  // the highest id of a heap that has made a superslab
+// Whether a small process gets huge pages, too: one that has forked does not. (True at first, which puts it beside the
+// locks, in a page that each fork writes to anyway.)
+constinit std::atomic<bool> huge_when_small{true};
+
 enum Stage { kStage0, kStage05, kStage1, kStage2, kStage3Lru, kStage3New };
 constinit std::atomic<uint64_t> acquired_at[6] = {};
 
@@ -104,7 +110,9 @@ Slab* FindUnused(Cache& cache, unsigned span, Wanted wanted) {
 
 // Whether the process is large enough for huge pages. `makers`: the highest id of a heap that has made a superslab.
 bool IsWorthHugePages(uint64_t superslabs, HeapId makers) {
-  return superslabs >= kHugeFrom && (makers <= 1 || BytesInUse() >= kHugeFromBytes);
+  if (superslabs < kHugeFrom) return false;
+  const bool may_be_small = makers <= 1 && huge_when_small.load(std::memory_order_relaxed);  // a hint, orders nothing
+  return may_be_small || BytesInUse() >= kHugeFromBytes;
 }
 
 // Whether another superslab is worse than small pages: also where addresses count as memory.
@@ -152,6 +160,8 @@ std::optional<OwnedSlab> Acquire(Cache& cache, const Claimant& who, unsigned siz
   GiveUnused(*superslab, ~BitsOf(0, span));
   return owned;
 }
+
+void NoteForks(bool yes) { StoreIfOther(huge_when_small, !yes); }
 
 void Release(Cache& cache, Slab& slab) {
   Superslab& superslab = slab.superslab();

@@ -5,6 +5,7 @@
 #include "hakmem/diag/check.h"
 #include "hakmem/page_arena/idle_budget.h"
 #include "hakmem/platform/os.h"
+#include "hakmem/platform/store_if_other.h"
 
 namespace hakmem::pool {
 namespace {
@@ -40,7 +41,7 @@ void EndUse(Superslab& superslab, uint32_t bits) {
 
 size_t BytesInUse() { return slots_in_use.load(std::memory_order_relaxed) * kSlabSize; }  // an amount, orders nothing
 
-void RecountInUse(uint64_t slots) { slots_in_use.store(slots, std::memory_order_relaxed); }  // one thread
+void RecountInUse(uint64_t slots) { StoreIfOther(slots_in_use, slots); }
 
 uint32_t Suitable(const Superslab& superslab, uint32_t unused, Wanted wanted) {
   // Relaxed, all: hints, which decide nothing but page sizes and neighbours.

@@ -11,6 +11,7 @@
 #include "hakmem/platform/lock.h"
 #include "hakmem/platform/os.h"
 #include "hakmem/platform/poison.h"
+#include "hakmem/platform/store_if_other.h"
 #include "hakmem/shared_pool/shared_pool.h"
 #include "hakmem/shared_pool/slots.h"
 #include "hakmem/superslab/address_map.h"
@@ -185,9 +186,7 @@ uint64_t Superslabs() { return superslabs_now.load(std::memory_order_relaxed); }
 
 uint64_t SuperslabsMade() { return superslabs_made.load(std::memory_order_relaxed); }  // a count
 
-void RecountSuperslabs(uint64_t superslabs) {
-  superslabs_now.store(superslabs, std::memory_order_relaxed);  // one thread
-}
+void RecountSuperslabs(uint64_t superslabs) { StoreIfOther(superslabs_now, superslabs); }
 
 Lock& PoolLock() { return lock; }
 

@@ -3,6 +3,7 @@
 #include "hakmem/diag/check.h"
 #include "hakmem/diag/ring.h"
 #include "hakmem/mmap_gate/mmap_gate.h"
+#include "hakmem/platform/store_if_other.h"
 
 namespace hakmem::heap_pool {
 namespace {
@@ -271,10 +272,10 @@ void AbandonOthersInChild(Heap* own, void (*repair)(Heap& heap)) {
         if (&heap == c.own && !heap.busy && c.repair != nullptr) c.repair(heap);
       },
       &context);
-  driven.store(context.driven, std::memory_order_relaxed);  // a child has one thread
+  StoreIfOther(driven, context.driven);
   if (repair == nullptr) return;
   LockHolder hold(lock);
-  inherited = context.inherited;  // what orphans have is nobody's
+  if (inherited != context.inherited) inherited = context.inherited;  // what orphans have is nobody's
 }
 
 Lock& PoolLock() { return lock; }

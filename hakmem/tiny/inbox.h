@@ -42,7 +42,9 @@ class BasicInbox {
   bool IsEmpty() const { return head_.load(std::memory_order_seq_cst) == nullptr; }  // see above
 
   // In a forked child, while it has one thread.
-  void Forget() { head_.store(nullptr, std::memory_order_relaxed); }  // nobody else is there
+  void Forget() {
+    if (!LooksEmpty()) head_.store(nullptr, std::memory_order_relaxed);  // nobody else is there
+  }
 
  private:
   Atomic<T*> head_{nullptr};
