@@ -104,13 +104,13 @@ void Zero(char* base, size_t size) {
 }
 
 // Of a block's pieces those that get huge pages when `size` bytes of it are used: what it fills, and the last one where
-// that makes the block a quarter longer at the most: a page fault instead of hundreds. Also for the sake of a few
+// that makes the block a fifth longer at the most: a page fault instead of hundreds. Also for the sake of a few
 // bytes: once a piece has small pages it stays so when the block grows over it, or the next one does. A block of a
 // single piece that is not full must have `grown`: it is often a buffer of which little is used.
 size_t FilledPieces(size_t size, bool grown = false) {
   const size_t pieces = PiecesFor(size);
   const size_t unused = (pieces << kSuperslabShift) - size;
-  return (pieces > 1 || grown) && unused <= size / 4 ? pieces : size >> kSuperslabShift;
+  return (pieces > 1 || grown) && unused <= size / 5 ? pieces : size >> kSuperslabShift;
 }
 
 // Whether a block of `old_size` bytes that is to grow to `size` had better be copied: it is used, it lies in small

@@ -120,7 +120,7 @@ TEST_F(HugeTest, ABlockThatIsFreeIsNotResized) {
   EXPECT_EQ(arena::GetUsage().taken, 0u);
 }
 
-// Where the system gives huge pages, they cost a quarter more memory at the most, whatever the block was before.
+// Where the system gives huge pages, they cost a fifth more memory at the most, whatever the block was before.
 TEST_F(HugeTest, ABlockNeedsLittleMoreThanItUses) {
   const auto resident = [](char* p, size_t size) {
     memset(p, 1, size);
@@ -129,7 +129,7 @@ TEST_F(HugeTest, ABlockNeedsLittleMoreThanItUses) {
   for (const size_t size : {kPiece / 2 + 100'000, kPiece - 600'000, kPiece - 100'000, 2 * kPiece - 500'000,
                             2 * kPiece - 1'000'000, kPiece + 100'000, 5 * kPiece - 1'000'000}) {
     char* const p = Take(size);
-    EXPECT_LE(resident(p, size), size + size / 4 + 4096) << size;
+    EXPECT_LE(resident(p, size), size + size / 5 + 4096) << size;
     Give(p);
     arena::PurgeIdle(SIZE_MAX);
   }
@@ -151,7 +151,7 @@ TEST_F(HugeTest, ABlockNeedsLittleMoreThanItUses) {
   Give(p);
 }
 
-TEST_F(HugeTest, TheLastPieceGetsAHugePageWhereThatCostsAQuarterAtMost) {
+TEST_F(HugeTest, TheLastPieceGetsAHugePageWhereThatCostsAFifthAtMost) {
   const auto pieces_asked_for = [](size_t size) {
     // Small pages first, whatever these pieces were before.
     for (int i = 0; i < 2; ++i) {
@@ -178,10 +178,11 @@ TEST_F(HugeTest, TheLastPieceGetsAHugePageWhereThatCostsAQuarterAtMost) {
   };
   EXPECT_EQ(pieces_asked_for(kPiece - 4096), 0);
   EXPECT_EQ(pieces_asked_for(kPiece), 1);
-  EXPECT_EQ(pieces_asked_for(kPiece * 8 / 5 - 4096), 1);
-  EXPECT_EQ(pieces_asked_for(kPiece * 8 / 5 + 4096), 2);
+  EXPECT_EQ(pieces_asked_for(kPiece * 5 / 3 - 4096), 1);
+  EXPECT_EQ(pieces_asked_for(kPiece * 5 / 3 + 4096), 2);
   EXPECT_EQ(pieces_asked_for(kPiece * 3 + kPiece / 2), 4);
-  EXPECT_EQ(pieces_asked_for(kPiece * 4 + 4096), 5) << "a header more than a round number";
+  EXPECT_EQ(pieces_asked_for(kPiece * 4 + 4096), 4);
+  EXPECT_EQ(pieces_asked_for(kPiece * 5 + 4096), 6) << "a header more than a round number";
 }
 
 TEST_F(HugeTest, AShortBlockIsKeptForTheNext) {
@@ -315,7 +316,7 @@ TEST_F(HugeTest, AShortBlockThatGrowsIsCopiedIntoHugePages) {
     EXPECT_GE(UsableSize(address_map::RegionOf(grown)), to);
     EXPECT_EQ(address_map::RegionOf(grown + to - 1), address_map::RegionOf(grown));
     EXPECT_EQ(arena::GetUsage().taken, (to + kPiece - 1) / kPiece * kPiece);
-    EXPECT_EQ(arena::IsHuge(grown), to >= kPiece * 4 / 5 + 4096);
+    EXPECT_EQ(arena::IsHuge(grown), to >= kPiece * 5 / 6 + 4096);
     if (grown != p) {
       EXPECT_EQ(address_map::RegionOf(p), nullptr);
       EXPECT_EQ(test::ResidentBytes(p, kPiece), 0);
@@ -328,10 +329,10 @@ TEST_F(HugeTest, AShortBlockThatGrowsIsCopiedIntoHugePages) {
   const bool copies = os::HugePagesReturn();
   EXPECT_EQ(growing(kPiece / 2, kPiece), copies);
   EXPECT_EQ(growing(kPiece / 2, 3 * kPiece + 5), copies);
-  EXPECT_EQ(growing(kPiece / 2 + 4096, kPiece - 99'999), copies) << "a quarter is not used";
+  EXPECT_EQ(growing(kPiece / 2 + 4096, kPiece - 99'999), copies) << "a part is not used";
   EXPECT_EQ(growing(kPiece / 8 * 5, kPiece), copies);
   EXPECT_FALSE(growing(kPiece / 8 * 5 + 4096, kPiece)) << "little is left to be touched";
-  EXPECT_FALSE(growing(kPiece / 2, kPiece * 4 / 5 - 4096)) << "more than a quarter would not be used";
+  EXPECT_FALSE(growing(kPiece / 2, kPiece * 5 / 6 - 4096)) << "more than a fifth would not be used";
   EXPECT_EQ(GetStatistics().moved, before_.moved + (copies ? 4 : 0));
 }
 
