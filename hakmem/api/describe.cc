@@ -105,7 +105,9 @@ void DescribeSlab(const Slab& slab, const void* p, AddressInfo* info) {
   info->slab_in_use = remote.owner != kRetired;
   if (info->slab_in_use && remote.owner != kNoHeap) {
     info->owner = remote.owner;
-    info->owner_thread = heap_pool::ById(remote.owner)->thread.load(std::memory_order_relaxed);  // for printing
+    // Relaxed: for printing.
+    const uintptr_t driver = heap_pool::ById(remote.owner)->driven_by.load(std::memory_order_relaxed);
+    info->owner_thread = static_cast<uint32_t>(os::ThreadIdOf(driver));
   }
   const uint64_t index = (reinterpret_cast<uintptr_t>(p) - info->slab) / size;
   if (index >= slab.geometry().capacity) {

@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "gtest/gtest.h"
 #include "hakmem/diag/address_info.h"
 #include "hakmem/platform/build.h"
+#include "testing/support/sandbox.h"
 #include "testing/support/threads.h"
 
 namespace hakmem {
@@ -64,6 +66,19 @@ TEST(DescribeTest, BlocksThatWaitToGoHomeAreFree) {
   for (int i = 0; i < 9; ++i) EXPECT_EQ(Describe(blocks[i]).state, State::kFree) << i;
   ExpectState(blocks[9], State::kLive);
   hak_free(blocks[9]);
+}
+
+TEST(DescribeTest, TheOwnersThreadIsNamed) {
+  void* const mine = hak_malloc(100);
+  EXPECT_EQ(Describe(mine).owner_thread, static_cast<uint32_t>(gettid()));
+  test::RunInThread([&] {
+    EXPECT_EQ(Describe(mine).owner_thread, static_cast<uint32_t>(getpid()));
+    void* const own = hak_malloc(100);
+    EXPECT_EQ(Describe(own).owner_thread, static_cast<uint32_t>(gettid()));
+    hak_free(own);
+  });
+  EXPECT_TRUE(test::HoldsInChild([&] { return Describe(mine).owner_thread == static_cast<uint32_t>(getpid()); }));
+  hak_free(mine);
 }
 
 TEST(DescribeTest, WhatLiesBehindTheLastBlockIsNone) {

@@ -136,7 +136,6 @@ void AfterForkInChild() HAK_NO_THREAD_SAFETY_ANALYSIS {
   // It may be about to notify a heap of a slab that it has pushed a block to: that heap has to stay as it is.
   heap_pool::AbandonOthersInChild(heap, interrupted ? nullptr : tiny::RepairAfterFork);
   background::ForgetInChild();
-  if (heap != nullptr) heap->thread.store(static_cast<uint32_t>(os::ThreadId()), std::memory_order_relaxed);  // reports
   ReportText::ForgetInChild();
   crash_handler::RepairAfterFork();
   ring::RepairAfterFork();

@@ -22,6 +22,7 @@
 
 #include "hakmem/platform/compiler.h"
 #include "hakmem/platform/kernel_order.h"
+#include "hakmem/platform/thread_pointer.h"
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
@@ -444,6 +445,52 @@ bool WorkingDirectory(char* buffer, size_t size) {
 }
 
 int ThreadId() { return static_cast<int>(Syscall(SYS_gettid)); }
+
+namespace {
+
+// Where the C library has told the kernel that the thread's list of robust mutexes is (set_robust_list(2)); 0: not told.
+uintptr_t RobustList(int thread) {
+  void* head = nullptr;
+  size_t size = 0;
+  return Failed(Syscall(SYS_get_robust_list, thread, AsLong(&head), AsLong(&size))) ? 0
+                                                                                    : reinterpret_cast<uintptr_t>(head);
+}
+
+// What getdents64(2) writes.
+struct DirectoryEntry {
+  uint64_t inode;
+  int64_t offset;
+  uint16_t length;
+  uint8_t type;
+  char name[];
+};
+
+}  // namespace
+
+int ThreadIdOf(uintptr_t thread_pointer) {
+  if (thread_pointer == ThreadPointer()) return ThreadId();
+  const uintptr_t own = RobustList(0);
+  if (thread_pointer == 0 || own == 0) return 0;
+  const uintptr_t wanted = own - ThreadPointer() + thread_pointer;  // at the same place in each thread's control block
+  const auto fd = static_cast<int>(
+      Syscall(SYS_openat, AT_FDCWD, AsLong("/proc/self/task"), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd < 0) return 0;
+  int found = 0;
+  alignas(DirectoryEntry) char entries[1024];
+  for (intptr_t size = 1; size > 0 && found == 0;) {
+    size = Syscall(SYS_getdents64, fd, AsLong(entries), sizeof(entries));
+    for (intptr_t at = 0; at < size && found == 0;) {
+      const auto* entry = reinterpret_cast<const DirectoryEntry*>(entries + at);
+      int thread = 0;
+      for (const char* c = entry->name; *c >= '0' && *c <= '9'; ++c) thread = thread * 10 + (*c - '0');
+      if (thread != 0 && RobustList(thread) == wanted) found = thread;
+      at += entry->length;
+    }
+  }
+  Close(fd);
+  return found;
+}
+
 int ProcessId() { return static_cast<int>(Syscall(SYS_getpid)); }
 
 uint64_t RandomSeed() {

@@ -139,6 +139,8 @@ void* MapWipedOnFork();
 bool WorkingDirectory(char* buffer, size_t size);
 
 int ThreadId();
+// Of the thread with that thread pointer; 0: there is none, or it cannot be told. For reports: looks at all threads.
+int ThreadIdOf(uintptr_t thread_pointer);
 int ProcessId();
 // Fills `out` with 8 random bytes (getrandom(2), then the auxiliary vector's AT_RANDOM).
 uint64_t RandomSeed();

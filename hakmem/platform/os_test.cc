@@ -14,8 +14,10 @@
 #include <cstring>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "gtest/gtest.h"
+#include "hakmem/platform/thread_pointer.h"
 #include "testing/support/faults.h"
 #include "testing/support/pages.h"
 #include "testing/support/sandbox.h"
@@ -88,6 +90,32 @@ TEST(OsTest, AWriteTakesNoSignalOfThePrograms) {
   EXPECT_EQ(sigtimedwait(&pipe_signal, nullptr, &at_once), SIGPIPE);
   sigprocmask(SIG_SETMASK, &before, nullptr);
   close(ends[1]);
+}
+
+TEST(OsTest, AThreadIsFoundByItsThreadPointer) {
+  EXPECT_EQ(ThreadIdOf(ThreadPointer()), ThreadId());
+  EXPECT_EQ(ThreadIdOf(0), 0);
+  EXPECT_EQ(ThreadIdOf(0x1000), 0);
+  constexpr unsigned kThreads = 100;
+  std::vector<uintptr_t> pointers(kThreads);
+  std::vector<int> ids(kThreads);
+  std::atomic<unsigned> told{0};
+  std::atomic<bool> done{false};
+  std::vector<std::thread> threads;
+  for (unsigned i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&, i] {
+      pointers[i] = ThreadPointer();
+      ids[i] = ThreadId();
+      told.fetch_add(1);
+      while (!done.load()) usleep(1000);
+    });
+  }
+  while (told.load() != kThreads) usleep(1000);
+  for (unsigned i = 0; i < kThreads; ++i) EXPECT_EQ(ThreadIdOf(pointers[i]), ids[i]) << i;
+  done.store(true);
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(ThreadIdOf(pointers[0]), 0) << "it has ended";
+  EXPECT_TRUE(test::HoldsInChild([] { return ThreadIdOf(ThreadPointer()) == getpid(); }));
 }
 
 TEST(OsTest, ResidentBytesAreThoseOfTouchedPages) {

@@ -165,7 +165,6 @@ struct alignas(64) Heap {
   pool::Cache pool_cache;
   HeapCounters counters;
 
-  std::atomic<uint32_t> thread;  // that drives it, by the system's id, for reports; 0: nobody
   // What happened to the lists of each class, in bytes, as bits of a set would cost more: whether an alloc list took
   // over what was freed, since the driver started; whether anything was, since GiveBackCold looked last.
   static constexpr uint8_t kTakenOver = 1;
@@ -179,8 +178,9 @@ struct alignas(64) Heap {
   // What its slabs filled when it became the warm heap, until its next driver stops; 0 of all other heaps.
   size_t warm_slots;
   // The thread pointer, which fork keeps, of who drives it; 0: nobody. A thread drives its own heap, and for a moment
-  // others: one that it borrows or tidies, one that it is about to make its own, one that it puts back.
-  uintptr_t driven_by;
+  // others: one that it borrows or tidies, one that it is about to make its own, one that it puts back. Reports look at
+  // it without the lock.
+  std::atomic<uintptr_t> driven_by;
 
   // By list.
   Block*& alloc(unsigned list) {

@@ -33,7 +33,7 @@ constinit Heap* half_made HAK_GUARDED_BY(lock) = nullptr;
 // forked in between is too high rather than too low.
 void StartDriver(Heap* heap) {
   heap->who.driver.Start();
-  heap->driven_by = ThreadPointer();
+  heap->driven_by.store(ThreadPointer(), std::memory_order_relaxed);  // a name, orders nothing
   heap->state.Set(HeapState::kDriven);
 }
 void CountDriver() { driven.fetch_add(1, std::memory_order_relaxed); }  // a number, orders nothing
@@ -44,7 +44,7 @@ void StopDriver(Heap* heap) HAK_REQUIRES(lock) {
   heap->who.driver.Stop();
   driven.fetch_sub(1, std::memory_order_relaxed);       // a number, orders nothing
   std::atomic_signal_fence(std::memory_order_seq_cst);  // counted before, for a handler that forks: see StartDriver
-  heap->driven_by = 0;
+  heap->driven_by.store(0, std::memory_order_relaxed);  // as above
   for (ClassSet& set : heap->to_visit) set.SetAll(false);
 }
 
@@ -216,15 +216,16 @@ void ForEach(Visitor visit, void* context) {
 namespace {
 
 bool IsDrivenByCaller(const Heap& heap) {
-  return heap.state.Get() == HeapState::kDriven && heap.driven_by == ThreadPointer();
+  const uintptr_t driver = heap.driven_by.load(std::memory_order_relaxed);  // a child has one thread
+  return heap.state.Get() == HeapState::kDriven && driver == ThreadPointer();
 }
 
 // A heap of a thread that is gone, or of nobody.
 void Abandon(Heap& heap, void (*repair)(Heap& heap)) {
   const HeapState state = heap.state.Get();
   if (state == HeapState::kOrphaned) return;
-  heap.thread.store(0, std::memory_order_relaxed);  // for reports
   // A thread of the child may get the thread pointer of the one that is gone.
+  StoreIfOther(heap.driven_by, uintptr_t{0});
   for (unsigned list = 0; list < kListedClasses; ++list) heap.free(list).filled = 0;
   if (heap.busy || (repair == nullptr && state == HeapState::kDriven)) {
     heap.state.Set(HeapState::kOrphaned);

@@ -10,7 +10,6 @@
 #include "hakmem/diag/crash_handler.h"
 #include "hakmem/diag/log.h"
 #include "hakmem/diag/ring.h"
-#include "hakmem/platform/os.h"
 #include "hakmem/tiny/give_back.h"
 #include "hakmem/tiny/heap_pool.h"
 #include "hakmem/tiny/heap_slabs.h"
@@ -147,7 +146,6 @@ void EndThread(void* value) {
   }
   auto* stand_in = tls_heap != heap ? reinterpret_cast<StandIn*>(tls_heap) : nullptr;
   tls_heap = FinishedHeap();
-  heap->thread.store(0, std::memory_order_relaxed);  // for reports
   SetBusy(*heap, true);
   if (!StayWarm(*heap)) {
     Empty(*heap);
@@ -165,7 +163,6 @@ Heap* StartThread() {
   Heap* heap = heap_pool::Acquire();
   if (heap == nullptr) return nullptr;
   StartDriving(*heap);
-  heap->thread.store(static_cast<uint32_t>(os::ThreadId()), std::memory_order_relaxed);  // for reports
   StandIn* stand_in = g_watcher != nullptr ? g_watcher->start(*heap) : nullptr;
   tls_heap = stand_in != nullptr ? reinterpret_cast<Heap*>(stand_in) : heap;
   crash_handler::StartThread();

@@ -80,7 +80,7 @@ TEST_F(ThreadHeapTest, AThreadWithLittleLeavesItToTheNext) {
     had = blocks;
   });
   EXPECT_EQ(heap->state.Get(), HeapState::kWarm);
-  EXPECT_EQ(heap->thread.load(), 0u);
+  EXPECT_EQ(heap->driven_by.load(), 0u);
   const uint64_t refills = heap->counters.refills.value();
   const uint64_t slots = pool::GetStatistics().active_slots;
   ASSERT_GE(slots, 4u);
