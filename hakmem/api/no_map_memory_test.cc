@@ -1,5 +1,5 @@
-// Outside of the address window the map from addresses to what stands there takes memory of its own. Where there is none
-// for it, but for the block, the block goes back, and the request is refused.
+// Outside of the address window the map from addresses to what stands there takes memory of its own. Where there is
+// none for it, but for the block, the block goes back, and the request is refused.
 
 #include <errno.h>
 #include <stdint.h>

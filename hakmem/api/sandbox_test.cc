@@ -32,9 +32,9 @@ TEST(Sandbox, WhetherHugePagesReturnIsKnownFromTheStart) {
 
 // The calls that docs/design.md names, and those by which the C library starts and ends threads.
 constexpr unsigned kAllowed[] = {
-    SYS_mmap,  SYS_munmap, SYS_mremap,          SYS_madvise, SYS_mincore,        SYS_futex,      SYS_clock_gettime,
-    SYS_clone, SYS_clone3, SYS_set_robust_list, SYS_rseq,    SYS_rt_sigprocmask, SYS_mprotect,   SYS_brk,
-    SYS_exit,  SYS_exit_group, SYS_rt_sigaction,
+    SYS_mmap,          SYS_munmap, SYS_mremap, SYS_madvise,         SYS_mincore,      SYS_futex,
+    SYS_clock_gettime, SYS_clone,  SYS_clone3, SYS_set_robust_list, SYS_rseq,         SYS_rt_sigprocmask,
+    SYS_mprotect,      SYS_brk,    SYS_exit,   SYS_exit_group,      SYS_rt_sigaction,
 };
 
 void UseMemory() {

@@ -38,7 +38,7 @@ bool AtWork::IsCaller() {
 
 void AtWork::ForgetOthers() {
   for (std::atomic<uintptr_t>& worker : workers) {
-    const uintptr_t who = worker.load(std::memory_order_relaxed);            // a new child has one thread
+    const uintptr_t who = worker.load(std::memory_order_relaxed);  // a new child has one thread
     if (who != ThreadPointer()) StoreIfOther(worker, uintptr_t{0});
   }
 }

@@ -448,7 +448,8 @@ int ThreadId() { return static_cast<int>(Syscall(SYS_gettid)); }
 
 namespace {
 
-// Where the C library has told the kernel that the thread's list of robust mutexes is (set_robust_list(2)); 0: not told.
+// Where the C library has told the kernel that the thread's list of robust mutexes is (set_robust_list(2)); 0: not
+// told.
 uintptr_t RobustList(int thread) {
   void* head = nullptr;
   size_t size = 0;
@@ -472,8 +473,8 @@ int ThreadIdOf(uintptr_t thread_pointer) {
   const uintptr_t own = RobustList(0);
   if (thread_pointer == 0 || own == 0) return 0;
   const uintptr_t wanted = own - ThreadPointer() + thread_pointer;  // at the same place in each thread's control block
-  const auto fd = static_cast<int>(
-      Syscall(SYS_openat, AT_FDCWD, AsLong("/proc/self/task"), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const auto fd =
+      static_cast<int>(Syscall(SYS_openat, AT_FDCWD, AsLong("/proc/self/task"), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (fd < 0) return 0;
   int found = 0;
   alignas(DirectoryEntry) char entries[1024];

@@ -66,8 +66,8 @@ void FutexWait(std::atomic<uint32_t>* word, uint32_t expected);
 void FutexWaitMs(std::atomic<uint32_t>* word, uint32_t expected, uint64_t ms);
 void FutexWake(std::atomic<uint32_t>* word, int count);
 
-// write(2), retried on EINTR and short writes. Returns false when the descriptor takes no more. A pipe that nobody reads
-// raises no SIGPIPE, here and below.
+// write(2), retried on EINTR and short writes. Returns false when the descriptor takes no more. A pipe that nobody
+// reads raises no SIGPIPE, here and below.
 bool Write(int fd, const char* data, size_t size);
 
 // One write(2). Byte count or -errno; IsTransient tells those after which another try may do.

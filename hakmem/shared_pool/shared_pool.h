@@ -49,8 +49,8 @@ bool GiveUpIdleSuperslabs();
 // memory became idle, and by refill from time to time.
 void Balance();
 
-// After fork(2): `yes` in the parent, which then gets huge pages for slabs only once they make a small part of it; not in
-// the child, which may go on without forking.
+// After fork(2): `yes` in the parent, which then gets huge pages for slabs only once they make a small part of it; not
+// in the child, which may go on without forking.
 void NoteForks(bool yes);
 
 // In a forked child, while it has one thread: a thread that is gone may have been in Balance, or about to count what it
