@@ -17,40 +17,55 @@ namespace {
 
 constinit Lock lock{LockRank::kArena};
 
-// A bit for each piece of the window. The words are atomic because the holder of a run reads its own bits without the
-// lock; relaxed, because the lock, or holding the run, orders everything else.
+// What is known of 64 pieces of the window, a bit for each, side by side: a process of a few pieces touches one page of
+// the table, not one for each thing that is known. The words are atomic because the holder of a run reads its own bits
+// without the lock; relaxed, because the lock, or holding the run, orders everything else.
+struct alignas(64) PieceBits {
+  std::atomic<uint64_t> taken;
+  std::atomic<uint64_t> mapped;
+  std::atomic<uint64_t> dirty;
+  std::atomic<uint64_t> purged;  // not dirty because it was purged: using it again is a refault
+  std::atomic<uint64_t> huge;    // advised to be a huge page
+};
+constinit PieceBits table[kWindowSuperslabs / 64] = {};
+
+template <std::atomic<uint64_t> PieceBits::*kWord>
 class PieceSet {
  public:
   bool Has(uint32_t i) const { return (Word(i) >> (i % 64)) & 1; }
-  uint64_t Word(uint32_t i) const { return words_[i / 64].load(std::memory_order_relaxed); }  // see the class
+  uint64_t Word(uint32_t i) const { return WordOf(i).load(std::memory_order_relaxed); }  // see PieceBits
 
  protected:
   static constexpr uint64_t Bit(uint32_t i) { return uint64_t{1} << (i % 64); }
-  std::atomic<uint64_t> words_[kWindowSuperslabs / 64] = {};
+  static std::atomic<uint64_t>& WordOf(uint32_t i) { return table[i / 64].*kWord; }
 };
 
 // Changed under the lock alone: without it an atomic addition for each piece would be half of what a huge block costs.
-class LockedSet : public PieceSet {
+template <std::atomic<uint64_t> PieceBits::*kWord>
+class LockedSet : public PieceSet<kWord> {
  public:
-  void Add(uint32_t i) HAK_REQUIRES(lock) { Set(i, Word(i) | Bit(i)); }
-  void Remove(uint32_t i) HAK_REQUIRES(lock) { Set(i, Word(i) & ~Bit(i)); }
+  void Add(uint32_t i) const HAK_REQUIRES(lock) { Set(i, this->Word(i) | this->Bit(i)); }
+  void Remove(uint32_t i) const HAK_REQUIRES(lock) { Set(i, this->Word(i) & ~this->Bit(i)); }
 
  private:
-  void Set(uint32_t i, uint64_t word) { words_[i / 64].store(word, std::memory_order_relaxed); }  // see PieceSet
+  static void Set(uint32_t i, uint64_t word) {
+    PieceSet<kWord>::WordOf(i).store(word, std::memory_order_relaxed);  // see PieceBits
+  }
 };
 
 // Changed by who holds the piece.
-class HeldSet : public PieceSet {
+template <std::atomic<uint64_t> PieceBits::*kWord>
+class HeldSet : public PieceSet<kWord> {
  public:
-  void Add(uint32_t i) { words_[i / 64].fetch_or(Bit(i), std::memory_order_relaxed); }       // see PieceSet
-  void Remove(uint32_t i) { words_[i / 64].fetch_and(~Bit(i), std::memory_order_relaxed); }  // ditto
+  void Add(uint32_t i) const { this->WordOf(i).fetch_or(this->Bit(i), std::memory_order_relaxed); }  // see PieceBits
+  void Remove(uint32_t i) const { this->WordOf(i).fetch_and(~this->Bit(i), std::memory_order_relaxed); }  // ditto
 };
 
-constinit LockedSet taken;
-constinit HeldSet mapped;
-constinit LockedSet dirty;
-constinit LockedSet purged;  // not dirty because it was purged: using it again is a refault
-constinit HeldSet huge;      // advised to be a huge page
+constexpr LockedSet<&PieceBits::taken> taken;
+constexpr HeldSet<&PieceBits::mapped> mapped;
+constexpr LockedSet<&PieceBits::dirty> dirty;
+constexpr LockedSet<&PieceBits::purged> purged;
+constexpr HeldSet<&PieceBits::huge> huge;
 // No piece at or above was ever taken.
 constinit uint32_t high_water HAK_GUARDED_BY(lock) = kFirstSuperslab;
 constinit uint64_t taken_pieces HAK_GUARDED_BY(lock) = 0;
