@@ -29,7 +29,7 @@ struct alignas(64) PieceBits {
 };
 constinit PieceBits table[kWindowSuperslabs / 64] = {};
 
-template <std::atomic<uint64_t> PieceBits::*kWord>
+template <std::atomic<uint64_t> PieceBits::* kWord>
 class PieceSet {
  public:
   bool Has(uint32_t i) const { return (Word(i) >> (i % 64)) & 1; }
@@ -41,7 +41,7 @@ class PieceSet {
 };
 
 // Changed under the lock alone: without it an atomic addition for each piece would be half of what a huge block costs.
-template <std::atomic<uint64_t> PieceBits::*kWord>
+template <std::atomic<uint64_t> PieceBits::* kWord>
 class LockedSet : public PieceSet<kWord> {
  public:
   void Add(uint32_t i) const HAK_REQUIRES(lock) { Set(i, this->Word(i) | this->Bit(i)); }
@@ -54,7 +54,7 @@ class LockedSet : public PieceSet<kWord> {
 };
 
 // Changed by who holds the piece.
-template <std::atomic<uint64_t> PieceBits::*kWord>
+template <std::atomic<uint64_t> PieceBits::* kWord>
 class HeldSet : public PieceSet<kWord> {
  public:
   void Add(uint32_t i) const { this->WordOf(i).fetch_or(this->Bit(i), std::memory_order_relaxed); }  // see PieceBits
