@@ -107,6 +107,7 @@ void DescribeSlab(const Slab& slab, const void* p, AddressInfo* info) {
     info->owner = remote.owner;
     // Relaxed: for printing.
     const uintptr_t driver = heap_pool::ById(remote.owner)->driven_by.load(std::memory_order_relaxed);
+    info->owner_driven = driver != 0;
     info->owner_thread = static_cast<uint32_t>(os::ThreadIdOf(driver));
   }
   const uint64_t index = (reinterpret_cast<uintptr_t>(p) - info->slab) / size;

@@ -1,7 +1,9 @@
 // What reports say of an address: live, free wherever the block waits, never used, or none.
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <vector>
@@ -75,6 +77,15 @@ TEST(DescribeTest, TheOwnersThreadIsNamed) {
     EXPECT_EQ(Describe(mine).owner_thread, static_cast<uint32_t>(getpid()));
     void* const own = hak_malloc(100);
     EXPECT_EQ(Describe(own).owner_thread, static_cast<uint32_t>(gettid()));
+    EXPECT_TRUE(test::HoldsInChild([&] { return !Describe(mine).owner_driven && Describe(own).owner_driven; }));
+    EXPECT_TRUE(test::HoldsInChild([&] {
+      test::RefuseSystemCall(SYS_get_robust_list, EPERM);
+      test::RunInThread([&] {
+        const AddressInfo info = Describe(own);
+        if (!info.owner_driven || info.owner_thread != 0) _exit(1);
+      });
+      return true;
+    }));
     hak_free(own);
   });
   EXPECT_TRUE(test::HoldsInChild([&] { return Describe(mine).owner_thread == static_cast<uint32_t>(getpid()); }));

@@ -7,6 +7,9 @@
 #include <sys/mman.h>
 
 #include <atomic>
+#include <fstream>
+#include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -39,19 +42,31 @@ class NoMapMemory : public testing::Test {
     for (const auto& [base, size] : taken_) munmap(base, size);
   }
 
-  // Address space of others, so much of it that what is mapped next needs a leaf which the map does not have.
+  // Address space of others, so much of it that what is mapped next needs a leaf which the map does not have: the
+  // kernel maps next to what it has mapped, below or above.
   void TakeAddresses() {
-    static size_t leaves = 0;
-    leaves += 2;  // beyond what the test before has used
-    char* const all = Take(leaves * kLeafBytes);
+    std::set<uintptr_t> leaves;
+    std::ifstream maps("/proc/self/maps");
+    for (std::string line; std::getline(maps, line);) {
+      const size_t dash = line.find('-');
+      const uintptr_t first = std::stoul(line, nullptr, 16) / kLeafBytes;
+      for (uintptr_t leaf = first; leaf <= std::stoul(line.substr(dash + 1), nullptr, 16) / kLeafBytes; ++leaf) {
+        leaves.insert(leaf);
+        if (leaf - first > 1000) break;  // a sanitizer's
+      }
+    }
+    static size_t wanted = 0;
+    wanted += 2;  // beyond what the test before has used
+    char* const all = Take(wanted * kLeafBytes);
     ASSERT_NE(all, nullptr);
     // Gaps that are long enough for a superslab wherever it begins.
     for (int i = 0; i < 100'000; ++i) {
       char* const gap = Take(4 * kMiB);
       ASSERT_NE(gap, nullptr);
-      if (gap < all) return;
+      const bool beyond = gap < all || gap >= all + wanted * kLeafBytes;
+      if (beyond && leaves.count(reinterpret_cast<uintptr_t>(gap) / kLeafBytes) == 0) return;
     }
-    FAIL() << "the kernel maps from low addresses to high ones";
+    FAIL() << "the kernel finds gaps without end";
   }
 
   // What `size` bytes get while there is memory for one mapping alone, and none for metadata.

@@ -119,7 +119,7 @@ bool AllWhole() {
 void AfterForkInParent() HAK_NO_THREAD_SAFETY_ANALYSIS {
   const bool whole = AllWhole();
   for (int i = kLockCount; i-- > 0;) LockAt(i).ReleaseInParent();
-  pool::NoteForks(true);
+  pool::NoteFork(false);
   if (trace::On() && whole) trace::Forked();
 }
 
@@ -131,7 +131,7 @@ void AfterForkInChild() HAK_NO_THREAD_SAFETY_ANALYSIS {
   // A signal handler that forks may have interrupted this very thread. What that was about goes on after the handler.
   const bool interrupted = !whole || AtWork::IsCaller() || heap_pool::IsAtWork(heap);
   AtWork::ForgetOthers();
-  pool::NoteForks(false);
+  pool::NoteFork(true);
   pool::RepairAfterFork(interrupted ? 0 : huge::KeptBytes(), interrupted);
   // It may be about to notify a heap of a slab that it has pushed a block to: that heap has to stay as it is.
   heap_pool::AbandonOthersInChild(heap, interrupted ? nullptr : tiny::RepairAfterFork);

@@ -35,7 +35,8 @@ struct AddressInfo {
   uint32_t size_class = 0;
   bool slab_in_use = false;
   uint32_t owner = 0;         // heap; 0: nobody
-  uint32_t owner_thread = 0;  // that drives the heap; 0: none
+  bool owner_driven = false;  // a thread drives the heap
+  uint32_t owner_thread = 0;  // its number; 0: it cannot be told
 };
 
 // Fills `info`; async-signal-safe, reads nothing that may not be there, and is bounded in time.

@@ -101,10 +101,12 @@ void WriteSlab(ReportText& report, const AddressInfo& info) {
     line << "; owned by nobody";
   } else {
     line << "; owned by heap " << info.owner;
-    if (info.owner_thread != 0) {
+    if (!info.owner_driven) {
+      line << ", which no thread drives now";
+    } else if (info.owner_thread != 0) {
       line << " of thread " << info.owner_thread;
     } else {
-      line << ", which no thread drives now";
+      line << " of a thread whose number cannot be told";
     }
   }
 }

@@ -135,6 +135,8 @@ TEST(WriteAddressTest, ASlabOfEachOwner) {
   EXPECT_TRUE(Contains(TextOf(info), "; owned by nobody\n"));
   info.owner = 7;
   EXPECT_TRUE(Contains(TextOf(info), "; owned by heap 7, which no thread drives now\n"));
+  info.owner_driven = true;
+  EXPECT_TRUE(Contains(TextOf(info), "; owned by heap 7 of a thread whose number cannot be told\n"));
   info.owner_thread = 1234;
   EXPECT_TRUE(Contains(TextOf(info), "; owned by heap 7 of thread 1234\n"));
   info.slab_in_use = false;

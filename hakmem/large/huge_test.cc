@@ -408,6 +408,7 @@ TEST_F(HugeTest, GrowsInPlaceWhereThereIsRoomAndMovesPagesWhereNot) {
   p[2 * kPiece - 1] = 42;
   EXPECT_EQ(Change(p, 4 * kPiece), p);
   EXPECT_EQ(GetStatistics().in_place, before_.in_place + 1);
+  EXPECT_EQ(address_map::RegionOf(p + 4 * kPiece - 1), address_map::RegionOf(p));
   char* const wall = Take(2 * kPiece);
   ASSERT_EQ(wall, p + 4 * kPiece);
   char* const moved = Change(p, 6 * kPiece);
@@ -416,6 +417,7 @@ TEST_F(HugeTest, GrowsInPlaceWhereThereIsRoomAndMovesPagesWhereNot) {
   EXPECT_EQ(GetStatistics().moved, before_.moved + 1);
   EXPECT_EQ(moved[2 * kPiece - 1], 42);
   EXPECT_EQ(address_map::RegionOf(p), nullptr);
+  EXPECT_EQ(address_map::RegionOf(moved + 6 * kPiece - 1), address_map::RegionOf(moved));
   moved[6 * kPiece - 1] = 1;
   Give(wall);
   Give(moved);

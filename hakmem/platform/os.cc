@@ -249,20 +249,25 @@ namespace {
 
 // While there is one, no SIGPIPE of its writes reaches the calling thread: it would end a program that goes on after
 // misuse, or hide the abort behind a report. Blocked instead of ignored, as the action belongs to the whole process.
+// (A handler that interrupts the write and leaves by longjmp(3) leaves SIGPIPE blocked; by siglongjmp(3) it does not.)
 class NoSigpipe {
  public:
   NoSigpipe() {
-    blocked_ = Syscall(SYS_rt_sigprocmask, SIG_BLOCK, AsLong(&kPipe), AsLong(&before_), sizeof(before_)) == 0;
+    uint64_t before = 0;
+    blocked_ = Syscall(SYS_rt_sigprocmask, SIG_BLOCK, AsLong(&kPipe), AsLong(&before), sizeof(before)) == 0;
+    was_blocked_ = (before & kPipe) != 0;
+    if (!was_blocked_) return;  // else one would have been delivered
+    // One that waits already is the program's, and a second one does not count.
     uint64_t pending = 0;
     Syscall(SYS_rt_sigpending, AsLong(&pending), sizeof(pending));
-    // One that waited before is the program's, and a second one does not count.
     was_pending_ = (pending & kPipe) != 0;
   }
   ~NoSigpipe() {
     if (!blocked_) return;  // some sandboxes refuse it
     const timespec at_once = {};
     if (raised_ && !was_pending_) Syscall(SYS_rt_sigtimedwait, AsLong(&kPipe), 0, AsLong(&at_once), sizeof(kPipe));
-    Syscall(SYS_rt_sigprocmask, SIG_SETMASK, AsLong(&before_), 0, sizeof(before_));
+    // Nothing else of the mask: a handler that came meanwhile may have changed it.
+    if (!was_blocked_) Syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, AsLong(&kPipe), 0, sizeof(kPipe));
   }
   NoSigpipe(const NoSigpipe&) = delete;
   NoSigpipe& operator=(const NoSigpipe&) = delete;
@@ -275,8 +280,8 @@ class NoSigpipe {
 
  private:
   static constexpr uint64_t kPipe = uint64_t{1} << (SIGPIPE - 1);  // a set of signals, as the kernel has it
-  uint64_t before_ = 0;
   bool blocked_ = false;
+  bool was_blocked_ = false;
   bool was_pending_ = false;
   bool raised_ = false;
 };

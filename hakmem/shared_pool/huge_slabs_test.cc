@@ -70,7 +70,8 @@ TEST_F(HugeSlabsTest, AProcessThatForksHasToBeLarge) {
     taken_.pop_back();
   }
   ASSERT_EQ(GetStatistics().superslabs, 2u);
-  NoteForks(true);
+  constexpr int kManyForks = 9;
+  for (int i = 0; i < kManyForks; ++i) NoteFork(false);
   std::vector<Slab*> more;
   // All but the last one lie in what the fixture has taken.
   for (unsigned i = 1; i < kSlabsPerSuperslab; ++i) more.push_back(&Take(dense_, kClass));
@@ -84,10 +85,17 @@ TEST_F(HugeSlabsTest, AProcessThatForksHasToBeLarge) {
   Give(dense_, *more.back());
   more.pop_back();
   GiveBackIdle(SIZE_MAX);
-  NoteForks(false);
+  NoteFork(true);
   more.push_back(&Take(dense_, kClass));
   EXPECT_TRUE(IsHuge(*more.back())) << "in the child, which has not forked yet";
   for (Slab* slab : more) Give(dense_, *slab);
+}
+
+TEST_F(HugeSlabsTest, AProcessThatForksNowAndThenNeedNotBeLarge) {
+  for (int i = 0; i < 8; ++i) NoteFork(false);
+  taken_.push_back(&Take(dense_, kClass));
+  EXPECT_TRUE(IsHuge(*taken_.back()));
+  NoteFork(true);
 }
 
 // Two spans of eleven slabs, and ten are left over: no huge page is made for them, but one that is there has room.

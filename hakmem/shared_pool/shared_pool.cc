@@ -17,8 +17,8 @@ namespace {
 // which a part is not in use yet is little beside the rest.
 constexpr uint64_t kHugeFrom = 2;
 // Where several heaps have made them, each has begun slabs of many classes and filled few: there the slots in use have
-// to fill those superslabs. So they have in a process that forks, as shells do: each child's and parent's first writes
-// to a huge page split it, and copy page by page what few of its small blocks need.
+// to fill those superslabs. So they have in a process that forks much, as shells do: each child's and parent's first
+// writes to a huge page split it, and copy page by page what few of its small blocks need.
 constexpr size_t kHugeFromBytes = kHugeFrom * kSuperslabSize;
 // With so many superslabs for each heap that has made one, the slots of those for full slabs go to the heap that made
 // them. What the blocks of one thread fill comes free as a whole when it frees them: a huge page that is shared has to
@@ -35,9 +35,11 @@ constexpr int kMaxLooked = 256;
 constinit EmptyList empty_lists[kClasses];
 
 constinit std::atomic<HeapId> last_maker{kNoHeap};  // the highest id of a heap that has made a superslab
-// Whether a small process gets huge pages, too: one that has forked does not. (True at first, which puts it beside the
-// locks, in a page that each fork writes to anyway.)
-constinit std::atomic<bool> huge_when_small{true};
+// Of a process that forks again and again. One that forks now and then gains more by huge pages than it loses.
+constexpr uint32_t kManyForks = 9;
+// How many more forks make it one. (Not zero at first, which puts it beside the locks, in a page that each fork writes
+// to anyway.)
+constinit std::atomic<uint32_t> forks_left{kManyForks};
 
 enum Stage { kStage0, kStage05, kStage1, kStage2, kStage3Lru, kStage3New };
 constinit std::atomic<uint64_t> acquired_at[6] = {};
@@ -111,7 +113,7 @@ Slab* FindUnused(Cache& cache, unsigned span, Wanted wanted) {
 // Whether the process is large enough for huge pages. `makers`: the highest id of a heap that has made a superslab.
 bool IsWorthHugePages(uint64_t superslabs, HeapId makers) {
   if (superslabs < kHugeFrom) return false;
-  const bool may_be_small = makers <= 1 && huge_when_small.load(std::memory_order_relaxed);  // a hint, orders nothing
+  const bool may_be_small = makers <= 1 && forks_left.load(std::memory_order_relaxed) != 0;  // a hint, orders nothing
   return may_be_small || BytesInUse() >= kHugeFromBytes;
 }
 
@@ -161,7 +163,11 @@ std::optional<OwnedSlab> Acquire(Cache& cache, const Claimant& who, unsigned siz
   return owned;
 }
 
-void NoteForks(bool yes) { StoreIfOther(huge_when_small, !yes); }
+void NoteFork(bool in_child) {
+  // Of two threads that fork at once one may not count.
+  const uint32_t left = forks_left.load(std::memory_order_relaxed);  // a hint, orders nothing
+  StoreIfOther(forks_left, in_child ? kManyForks : left - (left != 0 ? 1 : 0));
+}
 
 void Release(Cache& cache, Slab& slab) {
   Superslab& superslab = slab.superslab();

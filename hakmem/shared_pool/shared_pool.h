@@ -49,9 +49,9 @@ bool GiveUpIdleSuperslabs();
 // memory became idle, and by refill from time to time.
 void Balance();
 
-// After fork(2): `yes` in the parent, which then gets huge pages for slabs only once they make a small part of it; not
-// in the child, which may go on without forking.
-void NoteForks(bool yes);
+// After fork(2), in both processes. One that has forked many times gets huge pages for slabs only once they make a
+// small part of it; its child, which may go on without forking, gets them as at first.
+void NoteFork(bool in_child);
 
 // In a forked child, while it has one thread: a thread that is gone may have been in Balance, or about to count what it
 // took or gave up. `idle_elsewhere` bytes are idle that neither the page arena nor the pool has. `interrupted`: the

@@ -224,9 +224,13 @@ bool IsDrivenByCaller(const Heap& heap) {
 void Abandon(Heap& heap, void (*repair)(Heap& heap)) {
   const HeapState state = heap.state.Get();
   if (state == HeapState::kOrphaned) return;
-  // A thread of the child may get the thread pointer of the one that is gone.
-  StoreIfOther(heap.driven_by, uintptr_t{0});
-  for (unsigned list = 0; list < kListedClasses; ++list) heap.free(list).filled = 0;
+  // A thread of the child may get the thread pointer of the one that is gone. One that this very thread was about to
+  // drive, when a handler forked, it goes on to drive. (Only what is set: the child copies each page that it writes.)
+  const uintptr_t driver = heap.driven_by.load(std::memory_order_relaxed);  // the child has one thread
+  if (driver != ThreadPointer()) StoreIfOther(heap.driven_by, uintptr_t{0});
+  heap.ForEachFreeList([](FreeList& list) {
+    if (list.filled != 0) list.filled = 0;
+  });
   if (heap.busy || (repair == nullptr && state == HeapState::kDriven)) {
     heap.state.Set(HeapState::kOrphaned);
     return;

@@ -174,10 +174,13 @@ TEST_F(HeapPoolTest, AChildThatMustNotTakeLocksPoolsNothing) HAK_NO_THREAD_SAFET
   heap_pool::Release(pooled);
   gone->free(3).filled = 12345;
   heap_pool::PoolLock().Acquire();
+  pooled->driven_by.store(ThreadPointer());  // as in Acquire, a moment before its state tells
   heap_pool::AbandonOthersInChild(own, nullptr);
+  EXPECT_EQ(pooled->driven_by.load(), ThreadPointer()) << "else the next fork would take it away";
   heap_pool::PoolLock().Release();
   EXPECT_EQ(own->state.Get(), HeapState::kDriven);
   EXPECT_EQ(gone->state.Get(), HeapState::kOrphaned);
+  EXPECT_EQ(gone->driven_by.load(), 0u) << "a thread with the same thread pointer may come";
   EXPECT_EQ(gone->free(3).filled, 0u);
   EXPECT_EQ(heap_pool::Acquire(), pooled);
   heap_pool::Release(pooled);
