@@ -105,8 +105,8 @@ void DescribeSlab(const Slab& slab, const void* p, AddressInfo* info) {
   info->slab_in_use = remote.owner != kRetired;
   if (info->slab_in_use && remote.owner != kNoHeap) {
     info->owner = remote.owner;
-    // Relaxed: for printing.
-    const uintptr_t driver = heap_pool::ById(remote.owner)->driven_by.load(std::memory_order_relaxed);
+    const Heap* const heap = heap_pool::ById(remote.owner);
+    const uintptr_t driver = heap->driven_by.load(std::memory_order_relaxed);  // for printing
     info->owner_driven = driver != 0;
     info->owner_thread = static_cast<uint32_t>(os::ThreadIdOf(driver));
   }

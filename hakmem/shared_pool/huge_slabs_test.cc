@@ -64,38 +64,31 @@ TEST_F(HugeSlabsTest, ASlabThatWillBeFullGetsAHugePageAndOthersStayOut) {
 }
 
 // Shells and the like fork again and again: what two processes share of a huge page is copied in small ones.
-TEST_F(HugeSlabsTest, AProcessThatForksHasToBeLarge) {
-  while (taken_.size() > kSlabsPerSuperslab) {
-    Give(sparse_, *taken_.back());
-    taken_.pop_back();
-  }
-  ASSERT_EQ(GetStatistics().superslabs, 2u);
-  constexpr int kManyForks = 9;
-  for (int i = 0; i < kManyForks; ++i) NoteFork(false);
-  std::vector<Slab*> more;
-  // All but the last one lie in what the fixture has taken.
-  for (unsigned i = 1; i < kSlabsPerSuperslab; ++i) more.push_back(&Take(dense_, kClass));
-  for (Slab* slab : more) EXPECT_FALSE(IsHuge(*slab));
-  EXPECT_EQ(GetStatistics().superslabs, 2u);
-  more.push_back(&Take(dense_, kClass));
-  more.push_back(&Take(dense_, kClass));
-  EXPECT_TRUE(IsHuge(*more.back())) << "with two superslabs in use";
-  Give(dense_, *more.back());
-  more.pop_back();
-  Give(dense_, *more.back());
-  more.pop_back();
-  GiveBackIdle(SIZE_MAX);
+TEST_F(HugeSlabsTest, AProcessThatForksMuchHasToBeLarge) {
+  for (int i = 0; i < 9; ++i) NoteFork(false);
+  Slab& small = Take(dense_, kClass);
+  EXPECT_FALSE(IsHuge(small)) << "the last slot of the second superslab";
+  Slab& large = Take(dense_, kClass);
+  EXPECT_TRUE(IsHuge(large)) << "with two superslabs in use";
+  Give(dense_, small);
+  Give(dense_, large);
   NoteFork(true);
-  more.push_back(&Take(dense_, kClass));
-  EXPECT_TRUE(IsHuge(*more.back())) << "in the child, which has not forked yet";
-  for (Slab* slab : more) Give(dense_, *slab);
 }
 
 TEST_F(HugeSlabsTest, AProcessThatForksNowAndThenNeedNotBeLarge) {
   for (int i = 0; i < 8; ++i) NoteFork(false);
-  taken_.push_back(&Take(dense_, kClass));
-  EXPECT_TRUE(IsHuge(*taken_.back()));
+  Slab& slab = Take(dense_, kClass);
+  EXPECT_TRUE(IsHuge(slab));
+  Give(dense_, slab);
   NoteFork(true);
+}
+
+TEST_F(HugeSlabsTest, NorNeedTheChildOfOneThatForksMuch) {
+  for (int i = 0; i < 9; ++i) NoteFork(false);
+  NoteFork(true);
+  Slab& slab = Take(dense_, kClass);
+  EXPECT_TRUE(IsHuge(slab));
+  Give(dense_, slab);
 }
 
 // Two spans of eleven slabs, and ten are left over: no huge page is made for them, but one that is there has room.

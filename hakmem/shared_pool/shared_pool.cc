@@ -164,9 +164,9 @@ std::optional<OwnedSlab> Acquire(Cache& cache, const Claimant& who, unsigned siz
 }
 
 void NoteFork(bool in_child) {
-  // Of two threads that fork at once one may not count.
-  const uint32_t left = forks_left.load(std::memory_order_relaxed);  // a hint, orders nothing
-  StoreIfOther(forks_left, in_child ? kManyForks : left - (left != 0 ? 1 : 0));
+  if (in_child) return StoreIfOther(forks_left, kManyForks);
+  const uint32_t left = forks_left.load(std::memory_order_relaxed);      // a hint, orders nothing
+  if (left != 0) forks_left.store(left - 1, std::memory_order_relaxed);  // of two forks at once one may not count
 }
 
 void Release(Cache& cache, Slab& slab) {
