@@ -13,12 +13,13 @@ import page
 import peers
 import results as results_module
 import runner as runner_module
+import svg
 
 
 def parse(arguments):
     parser = argparse.ArgumentParser(
         prog="compare", description="Runs loads on hakmem and its peers in turn (A B C B C A ...) and writes the raw figures "
-        "as CSV, a table in Markdown, and one self-contained HTML page.")
+        "as CSV, a table in Markdown, one self-contained HTML page, and its first picture as SVG.")
     parser.add_argument("--bench", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--hakmem", default="", help="the library of hakmem that is compared (default: the one built here)")
     parser.add_argument("--without_hakmem", action="store_true", help="compare the peers alone")
@@ -217,6 +218,9 @@ def compare(options, allocators, version, scratch, output):
         results.write_csv(os.path.join(output, "results.csv"))
         replace(os.path.join(output, "table.md"), results_module.markdown(results, lines))
         replace(os.path.join(output, "index.html"), page.html_page(results, lines, loads_table))
+        picture = page.field(results)
+        if picture:
+            replace(os.path.join(output, "field.svg"), svg.standalone(picture))
 
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     try:
@@ -228,7 +232,7 @@ def compare(options, allocators, version, scratch, output):
         means = ["%s %.2f" % (name, results.geometric_mean(name, key)[0])
                  for name in results.allocators if results.geometric_mean(name, key)[0]]
         print("%s, geometric mean relative to the best peer of each load: %s" % (title, ", ".join(means)))
-    print("written: %s/{index.html,table.md,results.csv}" % output)
+    print("written: %s/{%s}" % (output, ",".join(sorted(os.listdir(output)))))
     return 1 if any(allocator == results_module.HAKMEM for _, allocator, _ in results.failures) else 0
 
 

@@ -97,7 +97,8 @@ def _ratios(results, style, key, title):
     return style.legend(results.allocators) + svg.ratio_dots(style, rows, means, title)
 
 
-def _overview(results, style):
+def field(results):
+    """The picture of time and memory at once; empty when there are not two allocators to show."""
     points = {}
     for name in results.allocators:
         time, memory = results.geometric_mean(name, CPU)[0], results.geometric_mean(name, PEAK)[0]
@@ -105,11 +106,17 @@ def _overview(results, style):
             points[name] = (time, memory)
     if len(points) < 2:
         return ""
+    return svg.scatter(svg.Style(results.allocators), points, "mean time and mean memory of each allocator",
+                       "CPU time: faster to the left", "peak memory: less is lower")
+
+
+def _overview(results):
+    picture = field(results)
+    if not picture:
+        return ""
     return ("<h2>Both at once: the lower and the farther left, the better</h2><p class='lead'>Geometric means over all loads "
             "of CPU time and of peak memory, relative to the best peer of each load. 1× on both axes would be an allocator "
-            "that is the best peer of every load at once.</p>" +
-            svg.scatter(style, points, "mean time and mean memory of each allocator", "CPU time: faster to the left",
-                        "peak memory: less is lower"))
+            "that is the best peer of every load at once.</p>" + picture)
 
 
 def _promises(results):
@@ -258,7 +265,7 @@ def html_page(results, about, loads):
              "<ul class='about'>%s</ul>" % "".join("<li>%s</li>" % html.escape(each) for each in about)]
     if "hakmem" in results.allocators:
         parts.append(_tiles(results))
-    parts.append(_overview(results, style))
+    parts.append(_overview(results))
     for key, title, lead in (
             (CPU, "CPU time: farther left is better", "User and system time for the same work, medians, relative to the best "
              "peer of the load (1×, whose own figure stands on the right). Marks on the right edge lie beyond it."),

@@ -93,6 +93,14 @@ def frame(width, height, parts, label):
             (width, height, html.escape(label, quote=True), width, "".join(parts)))
 
 
+def standalone(picture):
+    """A picture as the text of a file of its own, on white."""
+    start = picture.index("<svg ")
+    inside = picture.index(">", start) + 1
+    root = picture[start:inside].replace("<svg ", "<svg xmlns='http://www.w3.org/2000/svg' ", 1)
+    return root + "<rect width='100%' height='100%' fill='#fff'/>" + picture[inside:picture.index("</svg>")] + "</svg>\n"
+
+
 class Scale:
     """Values to pixels, linear or logarithmic; values outside are put on the edge."""
 
