@@ -94,12 +94,15 @@ void GiveSpare(HugeBlock* block) HAK_REQUIRES(lock) {
   spare = block;
 }
 
-// Zeroes those pieces that may hold other bytes; fresh ones are not touched.
+// Zeroes those pieces that may hold other bytes; fresh ones are not touched. A piece of which less than half is there
+// goes back to the system instead: the program touched little of it before, and to write it would make it resident.
 void Zero(char* base, size_t size) {
   for (size_t i = 0; i << kSuperslabShift < size; ++i) {
     if (!arena::IsDirty(base, i)) continue;
-    const size_t at = i << kSuperslabShift;
-    memset(base + at, 0, size - at < kSuperslabSize ? size - at : kSuperslabSize);
+    char* const piece = base + (i << kSuperslabShift);
+    const size_t bytes = size - (i << kSuperslabShift) < kSuperslabSize ? size % kSuperslabSize : kSuperslabSize;
+    const bool is_there = os::ResidentBytes(piece, kSuperslabSize) >= kSuperslabSize / 2;
+    if (is_there || !gate::Purge(piece, kSuperslabSize)) memset(piece, 0, bytes);
   }
 }
 
@@ -130,22 +133,48 @@ constexpr size_t kLeastFilledZeroes = 4 * kSuperslabSize;
 constexpr size_t kMostFilledZeroes = 16 * kSuperslabSize;
 bool IsSparse(size_t size, bool zero) { return zero && (size < kLeastFilledZeroes || size > kMostFilledZeroes); }
 
-// Which of a new block's first `filled` pieces get huge pages: none where the program touches such blocks in parts
-// only. The first one may stay small, as the witness of that: what a program uses of a block begins there.
+// Which pieces of a block, from `first` up to `end`, get huge pages.
 struct PieceRange {
   size_t first;
   size_t end;
 };
-PieceRange TrustedPieces(const HugeBlock& block, size_t size, size_t filled) {
+
+// Which of those that are new in a block of `size` bytes: none where the program touches such blocks in parts only, and
+// no more than it is trusted with. The first one may stay small, as the witness of that: what a program uses of a
+// block, or of what it has grown by, begins there.
+PieceRange TrustedPieces(const HugeBlock& block, size_t size, PieceRange fresh) {
   using Advice = arena::FillRecord::Advice;
-  if (filled == 0 || g_options.huge_pages != 1 || !InWindow(block.base())) return {0, filled};
-  const Advice advice = arena::g_fill.Ask(size, filled << kSuperslabShift);
-  if (advice == Advice::kFilled) return {0, filled};
-  const bool tells = !arena::IsDirty(block.base(), 0);
-  // Does nothing while another witness is pending; what this one uses first costs little all the same.
-  if (tells) arena::g_fill.Watch(size, block.base(), size < kSuperslabSize ? size : kSuperslabSize);
-  if (advice == Advice::kSparse) return {0, 0};
-  return {tells ? 1u : 0u, filled};
+  if (g_options.huge_pages != 1 || !InWindow(block.base())) return fresh;
+  // What was in use before is there as it is, unless the program did not touch all of that, either.
+  const bool was_filled = arena::g_fill.SeemsFilled(size);
+  const auto is_empty = [&block, was_filled](size_t i) {
+    if (!arena::IsDirty(block.base(), i)) return true;
+    return !was_filled && os::ResidentBytes(block.base() + (i << kSuperslabShift), os::PageSize()) == 0;
+  };
+  size_t empty = 0;
+  for (size_t i = fresh.first; i < fresh.end; ++i) empty += is_empty(i) ? 1 : 0;
+  if (empty == 0) return fresh;
+  // A block that grows was filled so far, if its last piece was.
+  const bool grows = fresh.first != 0 && os::ResidentBytes(block.base() + ((fresh.first - 1) << kSuperslabShift),
+                                                           kSuperslabSize) >= kSuperslabSize / 4 * 3;
+  const auto [advice, bytes] =
+      arena::g_fill.Ask(size, empty << kSuperslabShift, grows ? fresh.first << kSuperslabShift : 0);
+  size_t left = PiecesFor(bytes);
+  if (advice == Advice::kFilled && left == empty) return fresh;
+  if (advice != Advice::kFilled && is_empty(fresh.first)) {
+    // Does nothing while another witness is pending; what this one uses first costs little all the same.
+    char* const start = block.base() + (fresh.first << kSuperslabShift);
+    const size_t used = size - (fresh.first << kSuperslabShift);
+    arena::g_fill.Watch(size, start, used < kSuperslabSize ? used : kSuperslabSize);
+    ++fresh.first;
+  }
+  size_t end = fresh.first;
+  for (; end < fresh.end; ++end) {
+    if (!is_empty(end)) continue;
+    if (left == 0) break;
+    --left;
+  }
+  return {fresh.first, end};
 }
 
 // Huge pages for these pieces of the block, and for no others from the piece `from` on.
@@ -155,7 +184,7 @@ void SetHugePages(const HugeBlock& block, PieceRange pieces, size_t from = 0) {
   // A huge page from before would cost the end of the block more than it uses, unless it is there already.
   for (size_t i = from; i < block.pieces; ++i) {
     if (i >= pieces.first && i < pieces.end) continue;
-    if (arena::IsDirty(block.base(), i) || !arena::IsHuge(at(i))) continue;
+    if (!arena::IsHuge(at(i))) continue;
     if (os::ResidentBytes(at(i), os::PageSize()) == 0) arena::SetHugePages(at(i), 1, false);
   }
 }
@@ -245,7 +274,7 @@ bool MovePages(HugeBlock* block, size_t pieces, size_t size) {
   char* const from = block->base();
   const size_t had = block->pieces;
   // One kind of pages, so that it is one kernel area: mremap takes no more than one.
-  arena::SetHugePages(from, had, true);
+  arena::SetHugePages(from, had, !arena::g_fill.SeemsSparse(size));
   // Entries in the window need no memory. The old ones go before the move: from then on the kernel may give these
   // addresses to another thread, which enters what it maps there.
   address_map::Remove(from, had);
@@ -259,6 +288,7 @@ bool MovePages(HugeBlock* block, size_t pieces, size_t size) {
     arena::Discard(to, pieces);
     return false;
   }
+  arena::g_fill.Follow(from, had << kSuperslabShift, to);
   arena::Moved(from, had, to, pieces);
   block->pieces = pieces;
   // Whatever its addresses were before.
@@ -290,6 +320,7 @@ bool CopyToHugePages(HugeBlock* block, size_t old_size, size_t size) {
   Unpoison(to, old_size);
   memcpy(to, from, old_size);
   block->pieces = pieces;
+  arena::g_fill.Leave(old_size, from, had << kSuperslabShift);
   address_map::Remove(from, had);
   Poison(from, had << kSuperslabShift);
   arena::ReleasePurged(from, had);
@@ -331,9 +362,10 @@ void* Allocate(size_t size, size_t alignment, bool zero) {
     GiveSpare(block);
     return nullptr;
   }
-  SetHugePages(*block, TrustedPieces(*block, size, IsSparse(size, zero) ? 0 : FilledPieces(size)));
   ExposeTo(*block, size);
+  // First: what goes back to the system for it comes in the pages that are asked for then.
   if (zero) Zero(block->base(), size);
+  SetHugePages(*block, TrustedPieces(*block, size, {0, IsSparse(size, zero) ? 0 : FilledPieces(size)}));
   // Relaxed: Enter publishes.
   block->size.store(size, std::memory_order_relaxed);
   block->kind.store(Region::Kind::kHuge, std::memory_order_relaxed);  // as above
@@ -375,6 +407,7 @@ void Free(void* p, Region* region) {
   }
   block->kind.store(Region::Kind::kNone, std::memory_order_relaxed);  // ours; reports look at it
   const size_t size = block->size.load(std::memory_order_relaxed);    // ours
+  arena::g_fill.Leave(size, block->base(), BytesOf(*block));
   Poison(block->base(), BytesOf(*block));
   const uint64_t now = os::NowMs();
   if (Keep(block, size, now)) {
@@ -462,6 +495,7 @@ void* Resize(void* p, Region* region, size_t size) {
     if (pieces < block->pieces) {
       char* tail = block->base() + (pieces << kSuperslabShift);
       const size_t count = block->pieces - pieces;
+      arena::g_fill.Leave(old_size, tail, count << kSuperslabShift);
       address_map::Remove(tail, count);
       block->pieces = pieces;
       Poison(tail, count << kSuperslabShift);
@@ -472,8 +506,16 @@ void* Resize(void* p, Region* region, size_t size) {
     // Without memory for other pieces what was idle has gone, and that may be enough for those behind the block.
     if (!by_moving && !Extend(block, pieces)) return nullptr;
   }
-  // Of a block that grows what it had may be there already.
-  if (size > old_size) SetHugePages(*block, {0, FilledPieces(size, true)}, PiecesFor(old_size));
+  if (size > old_size) {
+    const size_t first = PiecesFor(old_size);
+    const size_t filled = FilledPieces(size, true);
+    PieceRange grown = TrustedPieces(*block, size, {first, filled});
+    // The block may fill the piece that it has begun, too.
+    const bool trusted = filled > first ? grown.first == first && grown.end > first : !arena::g_fill.SeemsSparse(size);
+    if (trusted) grown.first = old_size >> kSuperslabShift;
+    // What it had may be there already.
+    SetHugePages(*block, grown, first);
+  }
   if (size < old_size) SetHugePages(*block, {0, FilledPieces(size)});
   ExposeTo(*block, size);
   block->size.store(size, std::memory_order_relaxed);  // the caller's own block

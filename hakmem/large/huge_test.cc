@@ -164,6 +164,7 @@ TEST_F(HugeTest, TheLastPieceGetsAHugePageWhereThatCostsAFifthAtMost) {
     Give(second);
     Give(first);
     arena::PurgeIdle(SIZE_MAX);
+    new (&arena::g_fill) arena::FillRecord;
     char* const p = Take(size);
     EXPECT_EQ(p, first);
     uint64_t asked = 0;
@@ -591,6 +592,59 @@ TEST_F(HugeTest, FailingCallsLeaveTheBlockAsItWas) {
   Give(grown);
 }
 #endif
+
+size_t HugePiecesOf(const char* p, size_t size) {
+  size_t huge = 0;
+  for (size_t at = 0; at < size; at += kPiece) huge += arena::IsHuge(p + at) ? 1 : 0;
+  return huge;
+}
+
+// A page in each piece would make all of it resident.
+TEST_F(HugeTest, ALongBlockGetsHugePagesForAPartUntilOneWasFilled) {
+  if (g_options.huge_pages != 1) return;
+  constexpr size_t kSize = 60 * kPiece;
+  char* p = Take(kSize);
+  EXPECT_EQ(HugePiecesOf(p, kSize), 8u);
+  p = Change(p, 2 * kSize);
+  EXPECT_LE(HugePiecesOf(p, 2 * kSize), 16u) << "nobody has touched it";
+  Give(p);
+  for (int i = 0; i < 3; ++i) {
+    p = Take(kSize);
+    memset(p, 1, kSize);
+    Give(p);
+    arena::PurgeIdle(SIZE_MAX);
+  }
+  p = Take(kSize);
+  EXPECT_GE(HugePiecesOf(p, kSize), 32u);
+  Give(p);
+}
+
+TEST_F(HugeTest, WhatAFilledBlockGrowsByIsTrusted) {
+  if (g_options.huge_pages != 1) return;
+  char* p = Take(4 * kPiece);
+  for (size_t pieces = 4; pieces < 100; pieces *= 2) {
+    memset(p, 1, pieces * kPiece);
+    p = Change(p, 2 * pieces * kPiece);
+    EXPECT_GE(HugePiecesOf(p, 2 * pieces * kPiece), 2 * pieces - 4) << "but for witnesses";
+  }
+  Give(p);
+}
+
+// To write zeroes into what the program did not touch would make it resident.
+TEST_F(HugeTest, ZeroesAreNotWrittenWhereLittleIsResident) {
+  constexpr size_t kSize = 20 * kPiece;
+  g_options.idle_keep = SIZE_MAX / 2;
+  for (int round = 0; round < 3; ++round) {
+    char* const p = Take(kSize, kPiece, true);
+    EXPECT_LE(test::ResidentBytes(p, kSize), kSize / 8) << round;
+    // Where there was something: to read the rest would make it resident, too.
+    for (size_t at = 0; at < kSize; at += kPiece / 4) EXPECT_EQ(p[at], 0) << round;
+    Give(p);
+    char* const q = Take(kSize);
+    for (size_t at = 8 * kPiece; at < kSize; at += kPiece / 4) q[at] = 1;
+    Give(q);
+  }
+}
 
 }  // namespace
 }  // namespace hakmem::huge

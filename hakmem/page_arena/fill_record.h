@@ -24,24 +24,47 @@ class FillRecord {
     kSparse,   // the last witness was touched in parts only; a new one is wanted
   };
 
+  struct Answer {
+    Advice advice;
+    size_t bytes;  // how much of what was asked for may lie in huge pages
+  };
+
   constexpr FillRecord() = default;
 
   // What is known of blocks of `size` bytes, a page at least, before `bytes` bytes are used for them. Trust lasts for
-  // as much as four blocks, 2 MiB at least; where a witness was filled, for four times as much, then for 16 times.
-  Advice Ask(size_t size, size_t bytes);
+  // as much as four blocks, 2 MiB at least and 16 at the most; where a witness was filled, for four times as much, then
+  // for 16 times. Once it has ended, as much again may lie in huge pages until there is a verdict. A block that grows
+  // is trusted for as much as the `had` bytes that it had, in any case.
+  Answer Ask(size_t size, size_t bytes, size_t had = 0);
 
   // Whether the last witness was touched in parts only.
   bool SeemsSparse(size_t size) const {
     return groups_[GroupOf(size)].last.load(std::memory_order_relaxed) == Advice::kSparse;  // a hint, orders nothing
   }
 
+  // Whether the last witness was filled.
+  bool SeemsFilled(size_t size) const {
+    return groups_[GroupOf(size)].filled.load(std::memory_order_relaxed) != 0;  // a hint, orders nothing
+  }
+
   // Makes the first `bytes` bytes, at most 2 MiB, of a block of `size` bytes the witness, unless there is one. They lie
   // in small pages, from `start` at a page border, and were never touched.
   void Watch(size_t size, const char* start, size_t bytes);
 
+  // The `bytes` bytes from `from` on are at `to` now, and with them a witness that lies there.
+  void Follow(const char* from, size_t bytes, const char* to);
+
+  // `bytes` bytes from `start` on, of a block of `size` bytes, are the program's no more: a witness that lies there has
+  // told what it can.
+  void Leave(size_t size, const char* start, size_t bytes);
+
  private:
   static constexpr unsigned kLeastShift = 12;
-  static constexpr unsigned kGroups = 14;  // an octave each, the last one open
+  // An octave each; one is for all from 2 to 8 MiB, one for all above. A program whose blocks grow would pass through
+  // many, each with trust of its own, before there is a verdict.
+  static constexpr unsigned kLongShift = 21;
+  static constexpr unsigned kLongestShift = 23;
+  static constexpr unsigned kGroups = kLongShift - kLeastShift + 2;
   // A program may allocate before it fills, and other threads allocate while one fills. So a witness that is not filled
   // is looked at so often before it counts as touched in parts only; or less often, once so many milliseconds have gone
   // by.
@@ -60,7 +83,7 @@ class FillRecord {
   };
   static unsigned GroupOf(size_t size);
   static size_t TrustOf(const Group& group, size_t size);
-  static Advice Judge(Group& group, const char* witness);
+  static Advice Judge(Group& group, const char* witness, bool is_last_look);
 
   Group groups_[kGroups];
 };

@@ -35,8 +35,8 @@ TEST_F(FirstHugeSlabTest, SeveralHeapsHaveToFillWhatOneHasToBegin) {
   EXPECT_TRUE(IsHugeBeside(kSlabsPerSuperslab + 1, only));
   const Claimant second = {2, 0, 0};
   EXPECT_FALSE(IsHugeBeside(kSlabsPerSuperslab + 1, second));
-  EXPECT_FALSE(IsHugeBeside(2 * kSlabsPerSuperslab - 1, second));
-  EXPECT_TRUE(IsHugeBeside(2 * kSlabsPerSuperslab, second));
+  EXPECT_FALSE(IsHugeBeside(4 * kSlabsPerSuperslab - 1, second));
+  EXPECT_TRUE(IsHugeBeside(4 * kSlabsPerSuperslab, second));
   EXPECT_FALSE(IsHugeBeside(kSlabsPerSuperslab + 1, only)) << "the other one may be there still";
 }
 

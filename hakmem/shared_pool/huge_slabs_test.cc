@@ -66,12 +66,15 @@ TEST_F(HugeSlabsTest, ASlabThatWillBeFullGetsAHugePageAndOthersStayOut) {
 // Shells and the like fork again and again: what two processes share of a huge page is copied in small ones.
 TEST_F(HugeSlabsTest, AProcessThatForksMuchHasToBeLarge) {
   for (int i = 0; i < 9; ++i) NoteFork(false);
+  std::vector<Slab*> others;
+  while (others.size() < 2 * kSlabsPerSuperslab) others.push_back(&Take(sparse_, kClass));
   Slab& small = Take(dense_, kClass);
-  EXPECT_FALSE(IsHuge(small)) << "the last slot of the second superslab";
+  EXPECT_FALSE(IsHuge(small)) << "the last slot of the fourth superslab";
   Slab& large = Take(dense_, kClass);
-  EXPECT_TRUE(IsHuge(large)) << "with two superslabs in use";
+  EXPECT_TRUE(IsHuge(large)) << "with four superslabs in use";
   Give(dense_, small);
   Give(dense_, large);
+  for (Slab* slab : others) Give(sparse_, *slab);
   NoteFork(true);
 }
 

@@ -19,7 +19,7 @@ constexpr uint64_t kHugeFrom = 2;
 // Where several heaps have made them, each has begun slabs of many classes and filled few: there the slots in use have
 // to fill those superslabs. So they have in a process that forks much, as shells do: each child's and parent's first
 // writes to a huge page split it, and copy page by page what few of its small blocks need.
-constexpr size_t kHugeFromBytes = kHugeFrom * kSuperslabSize;
+constexpr size_t kHugeFromBytes = 4 * kSuperslabSize;
 // With so many superslabs for each heap that has made one, the slots of those for full slabs go to the heap that made
 // them. What the blocks of one thread fill comes free as a whole when it frees them: a huge page that is shared has to
 // be split, or waits, when one of its users is done. One superslab of each heap is not all used yet, a sixteenth in

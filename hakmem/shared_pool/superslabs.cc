@@ -35,9 +35,8 @@ constinit Superslab* spare HAK_GUARDED_BY(lock) = nullptr;
 constinit std::atomic<uint64_t> superslabs_now{0};
 constinit std::atomic<uint64_t> superslabs_made{0};
 
-void PushLru(Superslab* superslab, uint64_t now) HAK_REQUIRES(lock) {
+void PushLru(Superslab* superslab) HAK_REQUIRES(lock) {
   superslab->in_lru = true;
-  superslab->idle_since_ms = now;
   superslab->lru_prev = nullptr;
   superslab->lru_next = lru_first;
   (lru_first != nullptr ? lru_first->lru_prev : lru_last) = superslab;
@@ -170,7 +169,7 @@ void TryIdle(Superslab& superslab) {
   }
   {
     LockHolder hold(lock);
-    PushLru(&superslab, os::NowMs());
+    PushLru(&superslab);
   }
   while (Superslab* oldest = PopOldest(kLruBytes)) Dissolve(oldest);
 }

@@ -141,7 +141,6 @@ struct Superslab : Region {
   uint32_t number = 0;                             // in the shared pool's registry
   Superslab* lru_prev = nullptr;                   // guarded by the shared pool's lock
   Superslab* lru_next = nullptr;                   // ditto
-  uint64_t idle_since_ms = 0;                      // ditto
   std::atomic<bool> huge{false};                   // one huge page was asked for; a hint
   std::atomic<bool> unasked{false};                // that page has brought slots that were not in use yet; a hint
   std::atomic<HeapId> made_by{kNoHeap};            // the heap that took it for its slabs; a hint

@@ -200,7 +200,7 @@ bool WillBeFull(Heap& heap, unsigned c, bool had_slab) {
   }
   const SizeClass& row = kSizeClasses[c];
   return !MayBeSparse(row.block_size) ||
-         arena::g_fill.Ask(row.block_size, row.span * kSlabSize) == arena::FillRecord::Advice::kFilled;
+         arena::g_fill.Ask(row.block_size, row.span * kSlabSize).advice == arena::FillRecord::Advice::kFilled;
 }
 
 // A slab outside of huge pages tells whether the program fills its blocks: by the first, which is used at once.
