@@ -35,9 +35,14 @@ namespace {
 
 constinit Lock init_lock{LockRank::kInit};
 
-// The environment, also when the first call comes before the C library has set `environ`: then from /proc.
+// The environment as the loader hands it to constructors: ours runs first of all, before the C library's sets
+// `environ`.
+constinit const char* const* environment_at_load = nullptr;
+
+// The environment, also when the first call comes before any constructor: then from /proc.
 const char* const* Environment() {
   if (environ != nullptr) return environ;
+  if (environment_at_load != nullptr) return environment_at_load;
   constexpr size_t kMostBytes = 1 << 16;
   constexpr size_t kMostEntries = 1024;
   const int fd = os::OpenForRead("/proc/self/environ");
@@ -143,7 +148,10 @@ void AfterForkInChild() HAK_NO_THREAD_SAFETY_ANALYSIS {
   HAK_LOG(kInfo, "forked child");
 }
 
-__attribute__((constructor(101))) void AtLoad() { Ensure(); }
+__attribute__((constructor(101))) void AtLoad(int /*argc*/, char** /*argv*/, char** environment) {
+  environment_at_load = environment;
+  Ensure();
+}
 
 __attribute__((destructor(101))) void AtExit() {
   if constexpr (kGuardBuild) guard::CheckWaiting();

@@ -10,7 +10,7 @@ import unittest
 
 NEEDED, SONAME, TEXTREL, FLAGS, FLAGS_1 = 1, 14, 22, 30, 0x6ffffffb
 DF_TEXTREL, DF_STATIC_TLS = 4, 16
-DF_1_NOW, DF_1_NODELETE = 1, 8
+DF_1_NOW, DF_1_NODELETE, DF_1_INITFIRST = 1, 8, 32
 # The models of thread-local variables that call __tls_get_addr, which allocates.
 R_X86_64_DTPMOD64, R_X86_64_TPOFF64, R_X86_64_TLSDESC = 16, 18, 36
 
@@ -51,10 +51,11 @@ class LibraryTest(unittest.TestCase):
             # And a few words of checks.
             self.assertLessEqual(self.library.tls_size(), 32)
 
-    def test_is_bound_at_load_and_stays(self):
+    def test_is_bound_at_load_starts_first_and_stays(self):
         (flags_1,) = self.values(FLAGS_1)
         self.assertTrue(flags_1 & DF_1_NOW)
         self.assertTrue(flags_1 & DF_1_NODELETE)
+        self.assertTrue(flags_1 & DF_1_INITFIRST)
         self.assertEqual(self.values(TEXTREL), [])
         for flags in self.values(FLAGS):
             self.assertFalse(flags & DF_TEXTREL)

@@ -1,5 +1,5 @@
-// A library whose constructor runs before hakmem's when hakmem is preloaded, and registers fork handlers that allocate.
-// Handlers that prepare run last registered first: this one after hakmem's, when hakmem's was the later one.
+// A library whose constructor runs before any other (see BUILD.bazel), and registers fork handlers that allocate.
+// Handlers that prepare run last registered first: this one after hakmem's, which holds all its locks by then.
 
 #include <pthread.h>
 #include <stdlib.h>
