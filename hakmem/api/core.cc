@@ -460,6 +460,21 @@ void FreeChecked(const char* where, void* p, const trace::Call& call, size_t rou
   }
 }
 
+// Gives idle memory back until about `keep` bytes of it are left, everything with 0. Bytes given back.
+size_t GiveBackIdleBeyond(size_t keep) {
+  if (keep == 0) return pool::GiveBackIdle(SIZE_MAX);
+  size_t given_back = 0;
+  // Again when too much is left: what huge pages have brought unasked goes with the rest, but was not counted as idle.
+  // Not for ever: other threads may free as much meanwhile.
+  for (int round = 0; round < 4; ++round) {
+    const size_t idle = g_idle.idle();
+    const size_t bytes = idle > keep ? pool::GiveBackIdle(idle - keep) : 0;
+    if (bytes == 0) break;
+    given_back += bytes;
+  }
+  return given_back;
+}
+
 }  // namespace
 
 void FreeSized(void* p, size_t size) {
@@ -506,8 +521,7 @@ bool Trim(size_t keep) {
   if (trace::On()) trace::Trimmed(keep);
   if constexpr (kGuardBuild) guard::Flush(FreeNow);
   const size_t pages = tiny::Trim(true);
-  const uint64_t idle = g_idle.idle();
-  const size_t given_back = pool::GiveBackIdle(idle > keep || keep == 0 ? SIZE_MAX : 0);
+  const size_t given_back = GiveBackIdleBeyond(keep);
   // Addresses as well, which count where they are limited, or where the system keeps memory ready for all of them.
   if (keep == 0) arena::UnmapIdle();
   return pages + given_back != 0;

@@ -49,6 +49,34 @@ TEST(Trim, GivesBackWhatAHugePageHasBroughtUnasked) {
   for (char* block : blocks) hak_free(block);
 }
 
+TEST(Trim, KeepsAsMuchIdleMemoryAsItIsTold) {
+  const Options options = g_options;
+  g_options.purge_delay_ms = 3600000;
+  g_options.idle_keep = INT64_MAX;
+  for (const size_t size : {size_t{4000}, size_t{3} << 20}) {
+    std::vector<void*> burst((size_t{60} << 20) / size);
+    for (void*& block : burst) {
+      block = hak_malloc(size);
+      ASSERT_NE(block, nullptr);
+      memset(block, 1, size);
+    }
+    for (void* block : burst) hak_free(block);
+    hak_trim(SIZE_MAX);  // what waits in lists comes to be idle
+    const size_t all = g_idle.idle();
+    ASSERT_GT(all, size_t{40} << 20) << size;
+    EXPECT_EQ(hak_trim(all), 0) << size;
+    EXPECT_EQ(g_idle.idle(), all) << size;
+    for (const size_t keep : {all - 1, all / 2, all / 4, size_t{1}}) {
+      EXPECT_EQ(hak_trim(keep), 1) << size;
+      EXPECT_LE(g_idle.idle(), keep) << size;
+      EXPECT_GE(g_idle.idle() + kSuperslabSize, keep) << size;
+    }
+    hak_trim(0);
+    EXPECT_EQ(g_idle.idle(), 0u) << size;
+  }
+  g_options = options;
+}
+
 // A program that is at work, but finds all it needs in its lists: what a burst left idle, as such bursts were refaulted
 // before, goes when that is paid off.
 TEST(Balance, IsKeptByAProgramThatOnlyUsesItsLists) {

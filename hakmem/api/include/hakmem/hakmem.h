@@ -68,8 +68,9 @@ HAKMEM_PUBLIC size_t hak_usable_size(const void* ptr) HAKMEM_NOEXCEPT;
 // 1 when `ptr` lies in a block area of hakmem, else 0. Reads nothing behind `ptr`: any value may be given.
 HAKMEM_PUBLIC int hak_owns(const void* ptr) HAKMEM_NOEXCEPT;
 
-// malloc_trim(3): gives all free pages back to the system except `keep` bytes; with 0 the addresses of free memory as
-// well. 1 if any pages were given back, else 0. Thread-safe.
+// malloc_trim(3): gives free pages back to the system: those between blocks, and of memory that no block uses all but
+// `keep` bytes, or up to 2 MiB fewer, as it goes in pieces; with 0 the addresses of free memory as well. 1 if any pages
+// were given back, else 0. Thread-safe.
 HAKMEM_PUBLIC int hak_trim(size_t keep) HAKMEM_NOEXCEPT;
 
 // Prints the statistics as text to file descriptor `fd`, or, when `as_json` is not 0, as one JSON object. Allocates
