@@ -414,12 +414,14 @@ int PosixMemalign(void** out, size_t alignment, size_t size) {
 
 void* Valloc(size_t size) { return AllocateAlignedFor(trace::Op::kMemalign, os::PageSize(), size, HAK_CALLER()); }
 
-void* Pvalloc(size_t size) {
+size_t WholePages(size_t size) {
   const size_t page = os::PageSize();
-  if (size > kMaxSize - page) return NoMemory();
+  if (size > kMaxSize - page) return SIZE_MAX;
   const size_t rounded = RoundUp(size, page);
-  return AllocateAlignedFor(trace::Op::kMemalign, page, rounded == 0 ? page : rounded, HAK_CALLER());
+  return rounded == 0 ? page : rounded;
 }
+
+void* Pvalloc(size_t size) { return Valloc(WholePages(size)); }
 
 namespace {
 

@@ -32,6 +32,8 @@ void* AlignedAlloc(size_t alignment, size_t size);
 void* Memalign(size_t alignment, size_t size);
 int PosixMemalign(void** out, size_t alignment, size_t size);
 void* Valloc(size_t size);
+// What pvalloc asks valloc for: whole pages, one at least. More than there can be when that overflows.
+size_t WholePages(size_t size);
 void* Pvalloc(size_t size);
 void FreeSlow(void* p);
 void FreeSized(void* p, size_t size);

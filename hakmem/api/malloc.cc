@@ -3,6 +3,7 @@
 //
 // The __libc_ names are older entry points of glibc's that programs and libraries still call.
 
+#include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 
 #include "hakmem/api/core.h"
 #include "hakmem/api/statistics.h"
+#include "hakmem/platform/compiler.h"
 
 namespace core = hakmem::core;
 
@@ -37,9 +39,17 @@ extern "C" {
 HAKMEM_PUBLIC void* malloc(size_t size) noexcept { return core::Malloc(size); }
 HAKMEM_PUBLIC void free(void* ptr) noexcept { core::Free(ptr); }
 HAKMEM_PUBLIC void* calloc(size_t count, size_t size) noexcept { return core::Calloc(count, size); }
-HAKMEM_PUBLIC void* realloc(void* ptr, size_t size) noexcept { return core::Realloc(ptr, size); }
+HAKMEM_PUBLIC HAK_NOINLINE void* realloc(void* ptr, size_t size) noexcept { return core::Realloc(ptr, size); }
+// This and pvalloc call others by their public names, which are not inlined for that. Who replaces malloc and free
+// often does not know these two (valgrind, or a program with a malloc of its own), and their blocks have to be its own
+// as well.
 HAKMEM_PUBLIC void* reallocarray(void* ptr, size_t count, size_t size) noexcept {
-  return core::Reallocarray(ptr, count, size);
+  size_t total;
+  if (__builtin_mul_overflow(count, size, &total)) {
+    errno = ENOMEM;
+    return nullptr;
+  }
+  return realloc(ptr, total);
 }
 HAKMEM_PUBLIC void cfree(void* ptr) noexcept { core::Free(ptr); }
 HAKMEM_PUBLIC void free_sized(void* ptr, size_t size) noexcept { core::FreeWithSize(ptr, size); }
@@ -53,8 +63,8 @@ HAKMEM_PUBLIC void* aligned_alloc(size_t alignment, size_t size) noexcept {
   return core::AlignedAlloc(alignment, size);
 }
 HAKMEM_PUBLIC void* memalign(size_t alignment, size_t size) noexcept { return core::Memalign(alignment, size); }
-HAKMEM_PUBLIC void* valloc(size_t size) noexcept { return core::Valloc(size); }
-HAKMEM_PUBLIC void* pvalloc(size_t size) noexcept { return core::Pvalloc(size); }
+HAKMEM_PUBLIC HAK_NOINLINE void* valloc(size_t size) noexcept { return core::Valloc(size); }
+HAKMEM_PUBLIC void* pvalloc(size_t size) noexcept { return valloc(core::WholePages(size)); }
 HAKMEM_PUBLIC size_t malloc_usable_size(void* ptr) noexcept { return core::UsableSize(ptr); }
 HAKMEM_PUBLIC int malloc_trim(size_t keep) noexcept { return core::Trim(keep) ? 1 : 0; }
 
