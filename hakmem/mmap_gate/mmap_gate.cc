@@ -3,9 +3,9 @@
 #include <errno.h>
 
 #include <atomic>
+#include <cstring>
 
 #include "hakmem/config/options.h"
-#include "hakmem/diag/check.h"
 #include "hakmem/diag/log.h"
 #include "hakmem/diag/ring.h"
 #include "hakmem/platform/os.h"
@@ -109,22 +109,104 @@ char* MapMetadataChunk(size_t size) {
   return static_cast<char*>(os::Map(nullptr, size, false).ptr);
 }
 
-// Moves superslab by superslab: mremap takes one kernel area at a time, and pieces that were touched while their pages
-// were of different kinds stay different areas for ever. The last piece grows to what is left. On failure all is moved
-// back.
+// Maps what is missing of [p, p + size), which lies in the window, where nobody else maps anything. False without
+// memory for all of it.
+bool MapMissing(char* p, size_t size) {
+  if (os::CheckMapped(p, size) == 0) return true;
+  const os::MapResult r = os::Map(p, size, true);
+  if (r.ptr != nullptr) {
+    ApplyHugePagePolicy(p, size);
+    return true;
+  }
+  if (r.error != EEXIST) return false;
+  const size_t page = os::PageSize();
+  if (size <= page) return true;  // this page stands
+  const size_t step = size > kSuperslabSize ? kSuperslabSize : page;
+  for (size_t at = 0; at < size; at += step) {
+    if (!MapMissing(p + at, size - at < step ? size - at : step)) return false;
+  }
+  return true;
+}
+
+// How much of the beginning of [p, p + size) has moved by an mremap that failed: from Linux 6.17 on a call may take
+// several areas, one after the other, and stops at the first that fails.
+size_t MovedNonetheless(const char* p, size_t size) {
+  if (os::CheckMapped(p, size) != ENOMEM) return 0;
+  const size_t page = os::PageSize();
+  size_t at = 0;
+  while (at < size && os::CheckMapped(p + at, page) == ENOMEM) at += page;
+  return at;
+}
+
+// Copies what differs: pages that neither has written stay empty.
+void CopyPages(char* to, const char* from, size_t size) {
+  const size_t page = os::PageSize();
+  for (size_t at = 0; at < size; at += page) {
+    if (memcmp(to + at, from + at, page) != 0) memcpy(to + at, from + at, page);
+  }
+}
+
+void WaitForOthers() {
+  std::atomic<uint32_t> word{0};
+  os::FutexWaitMs(&word, 0, 1);
+}
+
+// Moves what is left of a block of which a part has moved, by copying it. It does not fail: this is the only way left.
+// Moving back would take as many areas as what has just failed.
+void CopyRest(char* source, size_t old_size, char* target, size_t new_size) {
+  Unpoison(source, old_size);
+  Unpoison(target, new_size);
+  bool all_mapped = false;
+  for (size_t at = 0; !all_mapped || at < old_size;) {
+    if (!all_mapped) {
+      all_mapped = MapMissing(target + at, new_size - at);
+      if (!all_mapped) {
+        // Other threads have taken the areas that the failed move had given up. What stands of the target, which holds
+        // nothing yet, is an area at least, and all of it takes no more.
+        os::Unmap(target + at, new_size - at);
+        all_mapped = MapMissing(target + at, new_size - at);
+      }
+      // What a huge block moves to has huge pages.
+      if (all_mapped && g_options.huge_pages == 1) os::AdviseHuge(target + at, new_size - at, true);
+    }
+    const size_t size = old_size - at < kSuperslabSize ? old_size - at : kSuperslabSize;
+    // Where it is memory that is short, each piece that was copied makes room for the next.
+    if (!all_mapped && (size == 0 || !MapMissing(target + at, size))) {
+      // Others have taken what was there for it, and may give it back.
+      WaitForOthers();
+      continue;
+    }
+    CopyPages(target + at, source + at, size);
+    // From the front, so that no area is split.
+    if (os::Unmap(source + at, size) != 0) os::Purge(source + at, size);
+    at += size;
+  }
+}
+
+// Moves superslab by superslab: before Linux 6.17 mremap takes one kernel area at a time, and of a block that grows it
+// does so ever since. Pieces that were touched while their pages were of different kinds stay different areas for ever.
+// The last piece grows to what is left. False when nothing could be moved.
 bool MovePieces(void* from, size_t old_size, void* to, size_t new_size) {
   char* const source = static_cast<char*>(from);
   char* const target = static_cast<char*>(to);
-  for (size_t at = 0; at < old_size; at += kSuperslabSize) {
-    const bool last = at + kSuperslabSize >= old_size;
-    if (os::RemapTo(source + at, kSuperslabSize, last ? new_size - at : kSuperslabSize, target + at).ptr != nullptr)
-      continue;
-    while (at != 0) {
-      at -= kSuperslabSize;
-      HAK_CHECK(os::RemapBack(target + at, kSuperslabSize, source + at).ptr != nullptr);
+  // Of a block that does not grow the call for all of it may have moved a part.
+  size_t moved = old_size == new_size ? MovedNonetheless(source, old_size) : 0;
+  if (moved == 0) {
+    // A move that fails may have unmapped its target. All of it stands again before anything moves: no more than a
+    // piece of it is missing then, whatever fails.
+    if (!MapMissing(target, new_size)) return false;
+    bool going_on = true;
+    while (going_on && moved < old_size) {
+      const bool last = moved + kSuperslabSize >= old_size;
+      const size_t size = last ? old_size - moved : kSuperslabSize;
+      going_on = os::RemapTo(source + moved, size, last ? new_size - moved : size, target + moved).ptr != nullptr;
+      moved += going_on ? size : MovedNonetheless(source + moved, size);
     }
-    return false;
+    if (going_on) return true;
+    if (moved == 0) return false;
   }
+  HAK_LOG(kWarning, "a block that moves is copied from byte ", uint64_t{moved}, " on: the system refuses to move it");
+  CopyRest(source + moved, old_size - moved, target + moved, new_size - moved);
   return true;
 }
 

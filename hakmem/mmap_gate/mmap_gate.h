@@ -42,8 +42,9 @@ uint64_t PurgesRefused();
 // Asks the system for huge pages in a range, or for small ones. A hint: nothing depends on the answer.
 void AdviseHuge(void* address, size_t size, bool huge);
 
-// Moves a huge block of `old_size` mapped bytes onto a committed range of `new_size` bytes, pages and all. On failure
-// nothing has moved.
+// Moves a huge block of `old_size` mapped bytes of the window, in whole pieces, onto a committed range of the window of
+// `new_size` bytes, no fewer, pages and all; what the system refuses to move after the rest has moved is copied. On
+// failure nothing has moved, and parts of the target may be unmapped.
 [[nodiscard]] bool MoveOnto(void* from, size_t old_size, void* to, size_t new_size);
 
 // Zeroed memory for metadata, `alignment` a power of two up to 4096; it is never given back. nullptr without memory.

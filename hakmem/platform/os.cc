@@ -133,6 +133,18 @@ size_t ResidentBytes(const void* ptr, size_t size) {
   return resident;
 }
 
+int CheckMapped(const void* ptr, size_t size) {
+  unsigned char pages[512];
+  const size_t most = sizeof(pages) * getauxval(AT_PAGESZ);
+  const char* const start = static_cast<const char*>(ptr);
+  for (size_t at = 0; at < size; at += most) {
+    const size_t part = size - at < most ? size - at : most;
+    const intptr_t result = Syscall(SYS_mincore, AsLong(start + at), static_cast<long>(part), AsLong(pages));
+    if (Failed(result)) return static_cast<int>(-result);
+  }
+  return 0;
+}
+
 namespace {
 
 bool HasText(const char* path, const char* text) {
@@ -180,24 +192,13 @@ bool HugePagesReturn() {
   return answer == kYes;
 }
 
-namespace {
-
-MapResult Remap(void* from, size_t old_size, size_t new_size, int flags, void* to) {
+MapResult RemapTo(void* from, size_t old_size, size_t new_size, void* to) {
+  if (int error = Enter(Call::kRemap); error != 0) return {nullptr, error};
   AddressesLeave(from, old_size);
+  const int flags = MREMAP_MAYMOVE | MREMAP_FIXED;
   const MapResult r = ToMapResult(Syscall(SYS_mremap, AsLong(from), old_size, new_size, flags, AsLong(to)));
   if (r.ptr != nullptr) AddressesArrive(r.ptr, new_size);
   return r;
-}
-
-}  // namespace
-
-MapResult RemapTo(void* from, size_t old_size, size_t new_size, void* to) {
-  if (int error = Enter(Call::kRemap); error != 0) return {nullptr, error};
-  return Remap(from, old_size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED, to);
-}
-
-MapResult RemapBack(void* from, size_t size, void* to) {
-  return Remap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to);
 }
 
 uint64_t MemoryLimit() {

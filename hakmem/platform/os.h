@@ -39,15 +39,18 @@ int AdviseHuge(void* ptr, size_t size, bool huge);
 // MiB. `size` when the system does not tell.
 size_t ResidentBytes(const void* ptr, size_t size);
 
+// mincore(2): 0 when all pages of [ptr, ptr + size) are mapped, ENOMEM when some are not, another errno when the system
+// does not tell; `ptr` at the start of a page.
+int CheckMapped(const void* ptr, size_t size);
+
 // Whether memory that lay in small pages can be a huge page after it was purged: huge pages are given to this process,
 // and the kernel (on x86-64 from 6.14 on) gives up the page table with the last page. Looked up once.
 bool HugePagesReturn();
 
-// mremap(2) to exactly `to`, where a mapping of our own of `new_size` bytes already stands and is replaced.
+// mremap(2) to exactly `to`, where a mapping of our own of `new_size` bytes already stands and is replaced. A failure
+// may have unmapped that; and from Linux 6.17 on, where both sizes are the same, it may have moved the first of several
+// areas of the kernel's list.
 [[nodiscard]] MapResult RemapTo(void* from, size_t old_size, size_t new_size, void* to);
-
-// Undoes a RemapTo of the same size a moment ago. Tests cannot make it fail: the place it goes back to was just left.
-[[nodiscard]] MapResult RemapBack(void* from, size_t size, void* to);
 
 // The least of the process's limits of address space and of data (getrlimit(2)), in bytes; UINT64_MAX for none.
 uint64_t MemoryLimit();

@@ -207,6 +207,20 @@ TEST(OsTest, RemapMovesPages) {
   Unmap(to, 2 * kSize);
 }
 
+TEST(OsTest, AGapInAMappingIsSeen) {
+  const size_t page = PageSize();
+  const size_t size = 1200 * page;  // more than one call tells of
+  char* const map = static_cast<char*>(Map(nullptr, size, false).ptr);
+  ASSERT_NE(map, nullptr);
+  EXPECT_EQ(CheckMapped(map, size), 0);
+  EXPECT_EQ(CheckMapped(map + 1, page), EINVAL);
+  Unmap(map + 1100 * page, page);
+  EXPECT_EQ(CheckMapped(map, size), ENOMEM);
+  EXPECT_EQ(CheckMapped(map, 1100 * page), 0);
+  EXPECT_EQ(CheckMapped(map + 1101 * page, 99 * page), 0);
+  Unmap(map, size);
+}
+
 TEST(OsTest, FailuresComeBackAndErrnoIsLeftAlone) {
   errno = 1234;
   char* const odd = reinterpret_cast<char*>(uintptr_t{1});
