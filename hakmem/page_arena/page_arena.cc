@@ -81,31 +81,66 @@ struct Run {
   uint32_t count = 0;
 };
 
-// The lowest free run of `count` pieces aligned to `alignment` below `limit`; with `only_dirty` of idle pieces only.
-Run FindRun(size_t count, size_t alignment, uint32_t limit, bool only_dirty) HAK_REQUIRES(lock) {
+// The pieces of the word of `i` that are free; with `only_dirty` the idle ones.
+template <bool only_dirty>
+uint64_t FreeBits(uint32_t i) HAK_REQUIRES(lock) {
+  return only_dirty ? dirty.Word(i) & ~taken.Word(i) : ~taken.Word(i);
+}
+
+// The lowest run of `count` such pieces that is aligned to `step` pieces; there is none at or above `limit`.
+template <bool only_dirty>
+Run FindAlignedRun(uint32_t count, uintptr_t step, uint32_t limit) HAK_REQUIRES(lock) {
   const uintptr_t base_pieces = g_window_base >> kSuperslabShift;
-  const uintptr_t step = alignment >> kSuperslabShift;
   uint32_t i = kFirstSuperslab;
   while (i < limit) {
-    if (step > 1) {
-      const uintptr_t at = (base_pieces + i + step - 1) / step * step - base_pieces;
-      if (at >= limit) break;
-      i = static_cast<uint32_t>(at);
-    } else {
-      const uint64_t fit = (only_dirty ? dirty.Word(i) & ~taken.Word(i) : ~taken.Word(i)) >> (i % 64);
-      if (fit == 0) {
-        i = (i | 63) + 1;
-        continue;
-      }
-      i += static_cast<uint32_t>(__builtin_ctzll(fit));
-    }
-    if (count > kWindowSuperslabs - i) break;
+    const uintptr_t at = (base_pieces + i + step - 1) / step * step - base_pieces;
+    if (at >= limit || count > kWindowSuperslabs - at) break;
+    i = static_cast<uint32_t>(at);
     uint32_t n = 0;
-    while (n < count && !taken.Has(i + n) && (!only_dirty || dirty.Has(i + n))) ++n;
-    if (n == count) return {i, static_cast<uint32_t>(count)};
+    while (n < count && ((FreeBits<only_dirty>(i + n) >> ((i + n) % 64)) & 1) != 0) ++n;
+    if (n == count) return {i, count};
     i += n + 1;
   }
   return {};
+}
+
+// The same, wherever it starts. A word at a time: among many holes that are too short a look at each piece would take
+// a millisecond under the lock.
+template <bool only_dirty>
+Run FindRunInWords(uint32_t count, uint32_t limit) HAK_REQUIRES(lock) {
+  static_assert(kFirstSuperslab % 64 == 0 && kWindowSuperslabs % 64 == 0);
+  uint32_t before = 0;  // free pieces that end where the word begins
+  for (uint32_t i = kFirstSuperslab; i < limit; i += 64) {
+    const uint64_t fit = FreeBits<only_dirty>(i);
+    if (fit == 0) {
+      before = 0;
+      continue;
+    }
+    const uint32_t low = ~fit == 0 ? 64 : static_cast<uint32_t>(__builtin_ctzll(~fit));
+    if (before + low >= count) return {i - before, count};
+    if (low == 64) {
+      before += 64;
+      continue;
+    }
+    // Bits at which a run of `n` begins: those of half that length that are followed by another such.
+    uint64_t starts = fit;
+    for (uint32_t n = 1; n < count && starts != 0;) {
+      const uint32_t more = count - n < n ? count - n : n;
+      starts &= starts >> more;
+      n += more;
+    }
+    if (starts != 0) return {i + static_cast<uint32_t>(__builtin_ctzll(starts)), count};
+    before = static_cast<uint32_t>(__builtin_clzll(~fit));
+  }
+  return {};
+}
+
+// The lowest free run of `count` pieces aligned to `alignment`, where none is at or above `limit`; with `only_dirty` of
+// idle pieces only.
+template <bool only_dirty>
+Run FindRun(uint32_t count, size_t alignment, uint32_t limit) HAK_REQUIRES(lock) {
+  const uintptr_t step = alignment >> kSuperslabShift;
+  return step > 1 ? FindAlignedRun<only_dirty>(count, step, limit) : FindRunInWords<only_dirty>(count, limit);
 }
 
 // What a run that was taken is worth beside what is idle.
@@ -207,7 +242,7 @@ void SetForeignAside(Run run) {
   }
 }
 
-void* AcquireInWindow(size_t count, size_t alignment) {
+void* AcquireInWindow(uint32_t count, size_t alignment) {
   bool reclaimed = false;
   bool asked = false;
   for (;;) {
@@ -215,8 +250,8 @@ void* AcquireInWindow(size_t count, size_t alignment) {
     Taken had;
     {
       LockHolder hold(lock);
-      run = FindRun(count, alignment, high_water, true);
-      if (run.count == 0 && asked) run = FindRun(count, alignment, kWindowSuperslabs, false);
+      if (idle_pieces >= count) run = FindRun<true>(count, alignment, high_water);
+      if (run.count == 0 && asked) run = FindRun<false>(count, alignment, kWindowSuperslabs);
       if (run.count != 0) had = Take(run);
     }
     if (run.count == 0) {
@@ -244,7 +279,7 @@ void* AcquireInWindow(size_t count, size_t alignment) {
 
 void* Acquire(size_t count, size_t alignment) {
   if (HasWindow() && count <= kWindowSuperslabs / 4) {
-    if (void* address = AcquireInWindow(count, alignment); address != nullptr) return address;
+    if (void* address = AcquireInWindow(static_cast<uint32_t>(count), alignment); address != nullptr) return address;
   }
   const size_t size = count << kSuperslabShift;
   void* address = gate::MapOutside(size, alignment);
