@@ -96,7 +96,7 @@ class Slab {
   bool freed_ = false;  // blocks have come home since free pages went back
 
  public:
-  // The heap that gave the slab up when all its blocks were out for the first time. A hint for whoever frees into it.
+  // The heap that gave the slab up when all its blocks were out, the last time. A hint for whoever frees into it.
   std::atomic<HeapId> given_up_by{kNoHeap};
 
  private:

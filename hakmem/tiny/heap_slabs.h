@@ -14,8 +14,17 @@ void Unplace(Heap& heap, const OwnedSlab& owned);
 // Puts the slab in its place by what it has; a bound slab stays bound while it has anything.
 void Place(Heap& heap, const OwnedSlab& owned);
 
-// Makes the slab the bound one of its class; the one bound before is placed.
+// Makes the slab the bound one of its class; the one bound before is placed, or given up.
 void Bind(Heap& heap, const OwnedSlab& owned);
+
+// Whether the heap gives up its slab: it has no block left. Who frees the first of its blocks becomes the owner: often
+// another thread, which then uses the blocks again, or brings the slab to its end, while its former owner perhaps
+// sleeps for good. Slabs of classes with lists when they are full for the first time; and while there are other
+// threads, slabs of few blocks each time. (A process's only thread would have to claim each itself.)
+bool IsForAnybody(const OwnedSlab& owned);
+
+// Gives up a slab that is for anybody. Where somebody frees into it meanwhile, it stays.
+void GiveUp(Heap& heap, OwnedSlab owned);
 
 // Remembers a slab that was used up, for a look later on.
 void RememberSticky(Heap& heap, Slab* slab);

@@ -77,16 +77,6 @@ Block* TakeBlocks(Heap& heap, OwnedSlab& owned, unsigned size_class, bool* clean
   return chain.first;
 }
 
-// Whether the heap gives up its slab, which has no block left. Who frees the first of its blocks becomes the owner:
-// often another thread, which then uses the blocks again that would else wait for a thread that perhaps only sleeps.
-// Only when the slab is full for the first time, and only where many blocks share the price of a claim.
-constexpr uint32_t kLeastSharedBlocks = 16;
-bool IsForAnybody(const OwnedSlab& owned) {
-  const Slab& slab = owned.slab();
-  return g_options.tiny_ss_adopt != 0 && slab.size_class() <= kMaxListedClass &&
-         slab.geometry().capacity >= kLeastSharedBlocks && owned.IsFirstFull() && !owned.HasRemote();
-}
-
 // Visits. Of many threads most have few blocks of a class: were each to keep a slab for them, every block would cost a
 // page. So the first times, three or seven, blocks come out of a slab that stays nobody's: the next thread finds it in
 // the mailbox. Blocks of two threads would then lie side by side, and what a thread allocates at its start it often
@@ -168,12 +158,13 @@ Block* TryCandidate(Heap& heap, Slab& slab, unsigned size_class, Source source, 
       return TakeBlocks(heap, *owned, size_class, clean);
     }
   }
-  if (was_ours && !IsForAnybody(*owned)) {
+  if (!was_ours) {
+    ReleaseOrPlace(heap, std::move(*owned));
+  } else if (IsForAnybody(*owned)) {
+    GiveUp(heap, std::move(*owned));
+  } else {
     if (slab.place == Slab::Place::kBound) RememberSticky(heap, &slab);
     Place(heap, *owned);
-  } else {
-    if (was_ours) slab.given_up_by.store(heap.who.id, std::memory_order_relaxed);  // a hint
-    ReleaseOrPlace(heap, std::move(*owned));
   }
   return nullptr;
 }

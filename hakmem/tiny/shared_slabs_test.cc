@@ -1,4 +1,4 @@
-// Slabs that nobody owns: a heap gives a slab up when all its blocks are out for the first time, an ended heap leaves
+// Slabs that nobody owns: a heap gives a slab up when all its blocks are out, an ended heap leaves
 // what it has; and whoever frees a block into such a slab says what becomes of it.
 
 #include <array>
@@ -57,7 +57,7 @@ class SharedSlabsTest : public HeapTest {
   }
 };
 
-TEST_F(SharedSlabsTest, AFullSlabIsGivenUpOnceInItsLife) {
+TEST_F(SharedSlabsTest, AProcesssOnlyThreadGivesAFullSlabUpOnceInItsLife) {
   TestHeap me;
   std::vector<Block*> next;
   FullSlab full = UseUpAndGoOn(me, kClass, &next);
@@ -121,20 +121,85 @@ TEST_F(SharedSlabsTest, NotASlabIntoWhichSomebodyHasFreed) {
   me.Free(next);
 }
 
-TEST_F(SharedSlabsTest, OnlyWhereManyBlocksShareTheClaim) {
-  for (unsigned c = 1; c <= kMaxListedClass; ++c) {
+TEST_F(SharedSlabsTest, AmongOthersAFullSlabOfFewBlocksIsGivenUpEachTime) {
+  TestHeap me;
+  TestHeap other;
+  std::vector<Block*> next;
+  FullSlab full = UseUpAndGoOn(me, kClass, &next);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(full.slab->owner(), kNoHeap);
+    // Back to its slab and out again.
+    me.Free(full.TakeOut());
+    EXPECT_EQ(full.slab->owner(), me->who.id);
+    GiveBackLists(*me);
+    full.out.push_back(me.Refill(kClass));
+    ASSERT_EQ(address_map::SlabOf(full.out.back()), full.slab);
+    next.push_back(me.Refill(kClass));
+    EXPECT_NE(address_map::SlabOf(next.back()), full.slab);
+  }
+  other.Free(full.out);
+  EXPECT_EQ(full.slab->owner(), kRetired) << "without the heap that used it";
+  me.Free(next);
+}
+
+// The bound slab that is full when another one takes its place is looked at by nobody else.
+TEST_F(SharedSlabsTest, AFullSlabIsGivenUpWhenAnotherOneIsBound) {
+  TestHeap me;
+  TestHeap other;
+  FullSlab full = UseUp(me, kClass);
+  ASSERT_EQ(full.slab->place, Slab::Place::kBound);
+  FullSlab fuller = MakeFull(me, kClass);
+  PutHome(me, fuller);
+  Bind(*me, me.Own(*fuller.slab));
+  EXPECT_EQ(full.slab->owner(), kNoHeap);
+  EXPECT_EQ(full.slab->place, Slab::Place::kNowhere);
+  other.Free(full.out);
+  EXPECT_EQ(full.slab->owner(), kRetired);
+  me.Free(fuller.out);
+}
+
+// What a thread that sleeps has filled comes to its end when another one frees it, whatever the size of the blocks.
+TEST_F(SharedSlabsTest, FullSlabsOfEveryClassEndWithoutTheirHeap) {
+  for (unsigned c = 1; c < kClasses; ++c) {
+    if (!IsClass(c)) continue;
+    TestHeap sleeper;
+    TestHeap other;
+    std::vector<Block*> next;
+    FullSlab full = UseUpAndGoOn(sleeper, c, &next);
+    EXPECT_EQ(full.slab->owner(), kNoHeap) << kSizeClasses[c].block_size;
+    other.Free(full.out);
+    EXPECT_EQ(full.slab->owner(), kRetired) << kSizeClasses[c].block_size;
+    sleeper.Free(next);
+  }
+}
+
+TEST_F(SharedSlabsTest, AProcesssOnlyThreadKeepsFullSlabsOfClassesWithoutLists) {
+  for (unsigned c = 1; c < kClasses; ++c) {
     if (!IsClass(c)) continue;
     TestHeap me;
     std::vector<Block*> next;
     FullSlab full = UseUpAndGoOn(me, c, &next);
-    const bool given_up = full.slab->owner() == kNoHeap;
-    EXPECT_EQ(given_up, kSizeClasses[c].capacity >= 16) << kSizeClasses[c].block_size;
-    if (!given_up) {
-      EXPECT_EQ(full.slab->place, Slab::Place::kFull);
-    }
+    EXPECT_EQ(full.slab->owner() == kNoHeap, c <= kMaxListedClass) << kSizeClasses[c].block_size;
     me.Free(full.out);
     me.Free(next);
   }
+}
+
+// Blocks without lists of a slab that was given up go straight home; the heap that uses them keeps it.
+TEST_F(SharedSlabsTest, TheFormerOwnerTakesASlabWithoutListsBack) {
+  const unsigned c = ClassOfSize(40000);
+  TestHeap me;
+  TestHeap other;
+  std::vector<Block*> next;
+  FullSlab full = UseUpAndGoOn(me, c, &next);
+  ASSERT_GT(full.out.size(), 1u);
+  ASSERT_EQ(full.slab->owner(), kNoHeap);
+  me.Free(full.TakeOut());
+  EXPECT_EQ(full.slab->owner(), me->who.id);
+  EXPECT_EQ(full.slab->place, Slab::Place::kBench);
+  me.Free(full.out);
+  EXPECT_EQ(full.slab->owner(), kRetired);
+  me.Free(next);
 }
 
 TEST_F(SharedSlabsTest, NoneWithoutAdoption) {

@@ -63,8 +63,13 @@ bool FreeUnowned(Heap& heap, Slab& slab, Block* block) {
   heap.counters.adopted.Add(1);
   ring::Note(ring::Event::kAdopt, slab);
   if (!owned->HasFree() && !owned->HasRemote() && !owned->HasUncarved()) {
-    Place(heap, *owned);
-    FreeOwn(heap, slab, block);
+    if (HasList(slab.size_class())) {
+      Place(heap, *owned);
+      FreeOwn(heap, slab, block);
+    } else {
+      PushFreed(heap, *owned, block);
+      Settle(heap, std::move(*owned));
+    }
     return true;
   }
   // What an ended thread left is to come to an end, or to be used: no list keeps its blocks out, and a heap that does
