@@ -19,6 +19,10 @@ IDLE_RSS = 0.5 * MB
 START_VIRTUAL = 1000 * MB
 THREAD_RSS = 20 * KB
 FREED_RSS = 25 * MB
+# Of what a thread has allocated that sleeps, once another one has freed it.
+LEFT_RATIO = 0.25
+LEFT_BYTES = 60 * MB
+LEFT_SIZES = 3
 WASTE = 0.125
 # A producer and a consumer hold at most 4096 blocks of 16 to 527 bytes, under 0.6 MB; the rest is slabs that are partly
 # used and caches of two threads.
@@ -227,6 +231,23 @@ def measure_pool_burst(arguments, report):
                   processes=3)
 
 
+def measure_left_burst(arguments, report):
+    probe = Probe(arguments, 'left-burst')
+    probe.wait('start')
+    start = probe.resident()
+    for _ in range(LEFT_SIZES):
+        probe.go_on()
+        size = probe.wait('full')[-1].split()[1]
+        full = probe.resident()
+        if full - start < LEFT_BYTES:
+            sys.exit(f'budgets: the burst took only {megabytes(full - start)}')
+        probe.go_on()
+        probe.wait('slept')
+        report.row(f'resident after {megabytes(full)} in blocks of {size} bytes of a thread that sleeps were freed by another',
+                   probe.resident(), full * LEFT_RATIO, megabytes)
+    probe.kill()
+
+
 def measure_pair(arguments, report):
     probe = Probe(arguments, 'pair')
     sizes, passed = [], 0
@@ -300,6 +321,7 @@ ROWS = {
     'own-burst': measure_own_burst,
     'exited-burst': measure_exited_burst,
     'pool-burst': measure_pool_burst,
+    'left-burst': measure_left_burst,
     'pair': measure_pair,
     'sparse': measure_sparse,
     'filled': measure_filled,

@@ -18,7 +18,7 @@ class FakeProbe:
         self._lines = list(lines)
 
     def wait(self, phase):
-        return ['size 10000000 blocks 25'] if phase == 'touched' else ['passed 1000000']
+        return ['size 10000000 blocks 25'] if phase in ('touched', 'full') else ['passed 1000000']
 
     def go_on(self):
         pass
@@ -82,6 +82,13 @@ class RowTest(unittest.TestCase):
         self.assertFalse(holds('pool-burst', *probes([full, good, bad], [full, good, good], [full, good, bad])))
         with self.assertRaises(SystemExit):
             holds('pool-burst', FakeProbe([249 * budgets.MB, good, good]))
+
+    def test_left_burst(self):
+        full, good, bad = 80 * budgets.MB, 20 * budgets.MB, 21 * budgets.MB
+        self.assertTrue(holds('left-burst', FakeProbe([0] + [full, good] * 3)))
+        self.assertFalse(holds('left-burst', FakeProbe([0] + [full, good] * 2 + [full, bad])))
+        with self.assertRaises(SystemExit):
+            holds('left-burst', FakeProbe([good, full - budgets.MB]))
 
     def test_pair(self):
         self.assertTrue(holds('pair', FakeProbe([5 * budgets.MB] * 6)))

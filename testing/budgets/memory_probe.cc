@@ -199,6 +199,50 @@ int PoolBurst() {
   return 0;
 }
 
+// What the threads of a pool have allocated, freed by the main thread while they sleep: blocks of one size after the
+// other, each by a thread of its own.
+constexpr size_t kLeftBytes = size_t{64} << 20;
+struct Left {
+  size_t size;
+  size_t count;
+  void** blocks;
+};
+
+void* FillAndSleep(void* argument) {
+  const auto* const left = static_cast<Left*>(argument);
+  const auto allocate = [left](size_t i) {
+    left->blocks[i] = malloc(left->size);
+    Check(left->blocks[i] != nullptr, "malloc failed");
+    memset(left->blocks[i], 1, left->size);
+  };
+  for (size_t i = 0; i < left->count; ++i) allocate(i);
+  // Half of them once more: slabs are full not for the first time.
+  for (size_t i = 0; i < left->count; i += 2) free(left->blocks[i]);
+  for (size_t i = 0; i < left->count; i += 2) allocate(i);
+  pthread_barrier_wait(&pool_barrier);
+  pause();
+  return nullptr;
+}
+
+int LeftBurst() {
+  free(malloc(1));  // as programs have: the main thread allocates, too
+  pthread_barrier_init(&pool_barrier, nullptr, 2);
+  Phase("start");
+  for (const size_t size : {size_t{1000}, size_t{8192}, size_t{200000}}) {
+    Left left = {size, kLeftBytes / size, Table(kLeftBytes / size)};
+    pthread_t thread;
+    Check(pthread_create(&thread, nullptr, FillAndSleep, &left) == 0, "no thread");
+    pthread_barrier_wait(&pool_barrier);
+    Say("size %zu\n", size);
+    Phase("full");
+    for (size_t i = 0; i < left.count; ++i) free(left.blocks[i]);
+    munmap(left.blocks, left.count * sizeof(void*));
+    SleepMilliseconds(1000);
+    Phase("slept");
+  }
+  return 0;
+}
+
 pthread_barrier_t thread_barrier;
 bool threads_allocate = true;
 
@@ -395,6 +439,7 @@ int main(int argc, char** argv) {
   if (strcmp(mode, "own-burst") == 0) return OwnBurst();
   if (strcmp(mode, "exited-burst") == 0) return ExitedBurst();
   if (strcmp(mode, "pool-burst") == 0) return PoolBurst();
+  if (strcmp(mode, "left-burst") == 0) return LeftBurst();
   if (strcmp(mode, "threads") == 0) return Threads(true);
   if (strcmp(mode, "bare-threads") == 0) return Threads(false);
   if (strcmp(mode, "pair") == 0) return Pair();
@@ -403,7 +448,7 @@ int main(int argc, char** argv) {
   if (strcmp(mode, "served") == 0) return Served();
   if (strcmp(mode, "waste") == 0) return Waste();
   fprintf(stderr,
-          "usage: memory_probe idle|own-burst|exited-burst|pool-burst|threads|bare-threads|pair|sparse|filled|served|"
-          "waste\n");
+          "usage: memory_probe idle|own-burst|exited-burst|pool-burst|left-burst|threads|bare-threads|pair|sparse|"
+          "filled|served|waste\n");
   return 2;
 }
