@@ -173,6 +173,7 @@ class PageTest(unittest.TestCase):
         for picture in (dots, scattered, lined):
             xml.etree.ElementTree.fromstring(picture)
             root = xml.etree.ElementTree.fromstring(svg.standalone(picture))
+            self.assertGreater(int(root.get("width")), int(root.get("height")))
             self.assertEqual(root.tag, "{http://www.w3.org/2000/svg}svg", "what shows it as a file needs the name space")
             self.assertEqual(len(list(root.iter())), len(list(xml.etree.ElementTree.fromstring(picture)[0].iter())) + 1)
 

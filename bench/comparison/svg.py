@@ -2,6 +2,7 @@
 
 import html
 import math
+import re
 
 FONT = "font-family='system-ui,sans-serif'"
 GRID = "#dde1e6"
@@ -97,7 +98,9 @@ def standalone(picture):
     """A picture as the text of a file of its own, on white."""
     start = picture.index("<svg ")
     inside = picture.index(">", start) + 1
-    root = picture[start:inside].replace("<svg ", "<svg xmlns='http://www.w3.org/2000/svg' ", 1)
+    width, height = re.search(r"viewBox='0 0 (\d+) (\d+)'", picture).groups()
+    root = re.sub(r"style='[^']*'", "width='%s' height='%s'" % (width, height), picture[start:inside])
+    root = root.replace("<svg ", "<svg xmlns='http://www.w3.org/2000/svg' ", 1)
     return root + "<rect width='100%' height='100%' fill='#fff'/>" + picture[inside:picture.index("</svg>")] + "</svg>\n"
 
 
