@@ -144,6 +144,20 @@ TEST_F(FillRecordTest, TrustInLongBlocksHasABound) {
   EXPECT_EQ(record_.Ask(8 * kMost, 8 * kMost).bytes, 4 * kMost);
 }
 
+TEST_F(FillRecordTest, AWitnessHasToldWhatItCanWhenItsBlockIsFreed) {
+  Advice then;
+  Trust(kSize, &then);
+  Watch(2);
+  record_.Leave(kSize, memory_ + kSize, kSize);  // another block
+  EXPECT_FALSE(record_.SeemsSparse(kSize));
+  record_.Leave(kSize, memory_, kSize);
+  EXPECT_TRUE(record_.SeemsSparse(kSize));
+  Watch(1);
+  record_.Leave(kSize, memory_, 2 * kSize);
+  EXPECT_FALSE(record_.SeemsSparse(kSize));
+  EXPECT_TRUE(record_.SeemsFilled(kSize));
+}
+
 TEST_F(FillRecordTest, AWitnessIsFollowedWhereItMoves) {
   Advice then;
   Trust(kSize, &then);
