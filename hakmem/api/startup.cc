@@ -148,8 +148,10 @@ void AfterForkInChild() HAK_NO_THREAD_SAFETY_ANALYSIS {
   HAK_LOG(kInfo, "forked child");
 }
 
-__attribute__((constructor(101))) void AtLoad(int /*argc*/, char** /*argv*/, char** environment) {
+__attribute__((constructor(101))) void AtLoad(int /*argc*/, char** /*argv*/, [[maybe_unused]] char** environment) {
+#if defined(__GLIBC__)  // other loaders pass constructors nothing
   environment_at_load = environment;
+#endif
   Ensure();
 }
 

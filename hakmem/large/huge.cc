@@ -273,8 +273,10 @@ bool MovePages(HugeBlock* block, size_t pieces, size_t size) {
   }
   char* const from = block->base();
   const size_t had = block->pieces;
-  // One kind of pages, so that it is one kernel area: mremap takes no more than one.
-  arena::SetHugePages(from, had, !arena::g_fill.SeemsSparse(size));
+  // One kind of pages, so that it is one kernel area: mremap takes no more than one. Trust is given from the front, so
+  // the last piece tells whether all of it was.
+  arena::SetHugePages(from, had,
+                      !arena::g_fill.SeemsSparse(size) && arena::IsHuge(from + ((had - 1) << kSuperslabShift)));
   // Entries in the window need no memory. The old ones go before the move: from then on the kernel may give these
   // addresses to another thread, which enters what it maps there.
   address_map::Remove(from, had);
@@ -516,7 +518,8 @@ void* Resize(void* p, Region* region, size_t size) {
     // What it had may be there already.
     SetHugePages(*block, grown, first);
   }
-  if (size < old_size) SetHugePages(*block, {0, FilledPieces(size)});
+  // A shrink gives huge pages to nothing: what has them has been trusted.
+  if (size < old_size) SetHugePages(*block, {0, 0}, FilledPieces(size));
   ExposeTo(*block, size);
   block->size.store(size, std::memory_order_relaxed);  // the caller's own block
   {

@@ -226,6 +226,20 @@ TEST_F(HugeTest, ALongBlockGetsHugePagesForAPartUntilOneWasFilled) {
   Give(p);
 }
 
+TEST_F(HugeTest, NeitherAShrinkNorAMoveGivesHugePages) {
+  if (g_options.huge_pages != 1) return;
+  constexpr size_t kSize = 60 * kPiece;
+  char* p = Take(kSize);
+  p = Change(p, kSize - 2 * os::PageSize());
+  EXPECT_EQ(HugePiecesOf(p, kSize), 8u);
+  char* const behind = Take(kPiece);
+  char* const moved = Change(p, kSize + 10 * kPiece);
+  EXPECT_NE(moved, p);
+  EXPECT_LE(HugePiecesOf(moved, kSize + 10 * kPiece), 16u);
+  Give(moved);
+  Give(behind);
+}
+
 // They may hold other bytes, for all that is known, but nothing of them is there.
 TEST_F(HugeTest, PiecesThatWereFreedUntouchedAreTrustedNoMoreThanOthers) {
   if (g_options.huge_pages != 1) return;
