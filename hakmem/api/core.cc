@@ -314,10 +314,9 @@ void* Realloc(void* p, size_t size) {
   return ReallocSlow(p, size);
 }
 
-void* Reallocarray(void* p, size_t count, size_t size) {
+size_t Product(size_t count, size_t size) {
   size_t total;
-  if (__builtin_mul_overflow(count, size, &total)) return NoMemory();
-  return Realloc(p, total);
+  return __builtin_mul_overflow(count, size, &total) ? SIZE_MAX : total;
 }
 
 namespace {

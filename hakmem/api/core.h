@@ -25,7 +25,8 @@ void* Calloc(size_t count, size_t size);
 void* CallocSlow(size_t total);
 void* Realloc(void* p, size_t size);
 void* ReallocSlow(void* p, size_t size);
-void* Reallocarray(void* p, size_t count, size_t size);
+// What reallocarray asks realloc for. More than there can be when that overflows.
+size_t Product(size_t count, size_t size);
 // `alignment` is a power of two.
 void* AllocateAligned(size_t alignment, size_t size);
 void* AlignedAlloc(size_t alignment, size_t size);

@@ -18,7 +18,9 @@ extern "C" {
 void* hak_malloc(size_t size) noexcept { return core::Malloc(size); }
 void* hak_calloc(size_t count, size_t size) noexcept { return core::Calloc(count, size); }
 void* hak_realloc(void* ptr, size_t size) noexcept { return core::Realloc(ptr, size); }
-void* hak_reallocarray(void* ptr, size_t count, size_t size) noexcept { return core::Reallocarray(ptr, count, size); }
+void* hak_reallocarray(void* ptr, size_t count, size_t size) noexcept {
+  return core::Realloc(ptr, core::Product(count, size));
+}
 void hak_free(void* ptr) noexcept { core::Free(ptr); }
 void hak_free_sized(void* ptr, size_t size) noexcept { core::FreeWithSize(ptr, size); }
 void hak_free_aligned_sized(void* ptr, size_t alignment, size_t size) noexcept {

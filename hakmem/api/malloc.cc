@@ -3,7 +3,6 @@
 //
 // The __libc_ names are older entry points of glibc's that programs and libraries still call.
 
-#include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,12 +43,7 @@ HAKMEM_PUBLIC HAK_NOINLINE void* realloc(void* ptr, size_t size) noexcept { retu
 // often does not know these two (valgrind, or a program with a malloc of its own), and their blocks have to be its own
 // as well.
 HAKMEM_PUBLIC void* reallocarray(void* ptr, size_t count, size_t size) noexcept {
-  size_t total;
-  if (__builtin_mul_overflow(count, size, &total)) {
-    errno = ENOMEM;
-    return nullptr;
-  }
-  return realloc(ptr, total);
+  return realloc(ptr, core::Product(count, size));
 }
 HAKMEM_PUBLIC void cfree(void* ptr) noexcept { core::Free(ptr); }
 HAKMEM_PUBLIC void free_sized(void* ptr, size_t size) noexcept { core::FreeWithSize(ptr, size); }
