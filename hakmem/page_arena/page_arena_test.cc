@@ -8,6 +8,7 @@
 #include "gtest/gtest.h"
 #include "hakmem/config/options.h"
 #include "hakmem/mmap_gate/mmap_gate.h"
+#include "hakmem/page_arena/arena_test.h"
 #include "hakmem/page_arena/idle_budget.h"
 #include "hakmem/platform/os.h"
 #include "testing/support/faults.h"
@@ -16,19 +17,8 @@
 namespace hakmem::arena {
 namespace {
 
-constexpr size_t kPiece = kSuperslabSize;
-
-class PageArenaTest : public testing::Test {
+class PageArenaTest : public ArenaTest {
  protected:
-  static void SetUpTestSuite() {
-    gate::OpenWindow(true);
-    ASSERT_TRUE(HasWindow());
-  }
-  void SetUp() override {
-    UnmapIdle();
-    ASSERT_EQ(GetUsage().taken, 0u);
-    ASSERT_EQ(GetUsage().idle, 0u);
-  }
   static char* Take(size_t count, size_t alignment = kPiece) { return static_cast<char*>(Acquire(count, alignment)); }
 };
 

@@ -8,12 +8,11 @@
 
 #include "gtest/gtest.h"
 #include "hakmem/mmap_gate/mmap_gate.h"
+#include "hakmem/page_arena/arena_test.h"
 #include "hakmem/page_arena/page_arena.h"
 
 namespace hakmem::arena {
 namespace {
-
-constexpr size_t kPiece = kSuperslabSize;
 
 struct Stretch {
   size_t first;  // of the pieces for blocks
@@ -56,18 +55,7 @@ class Pieces {
   std::vector<bool> dirty_ = std::vector<bool>(16384);
 };
 
-class RunsTest : public testing::Test {
- protected:
-  static void SetUpTestSuite() {
-    gate::OpenWindow(true);
-    ASSERT_TRUE(HasWindow());
-  }
-  void SetUp() override {
-    UnmapIdle();
-    ASSERT_EQ(GetUsage().taken, 0u);
-    ASSERT_EQ(GetUsage().idle, 0u);
-  }
-};
+using RunsTest = ArenaTest;
 
 TEST_F(RunsTest, OfAllLengthsAtAllPlacesInAWord) {
   constexpr size_t kAll = 640;

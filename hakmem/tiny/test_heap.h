@@ -131,6 +131,13 @@ class HeapTest : public testing::Test {
     chain.PushFront(full.TakeOut());
     heap.Own(*full.slab).Push(chain);
   }
+  // What an ended heap leaves: one block free, or not, and all others out.
+  static FullSlab Leave(unsigned c, bool with_free) {
+    TestHeap ended;
+    FullSlab full = MakeFull(ended, c);
+    if (with_free) PutHome(ended, full);
+    return full;
+  }
   // A push by somebody without a heap.
   static void PushFromOutside(FullSlab& full, HeapId* notify) {
     Chain chain;
