@@ -8,6 +8,8 @@ extern "C" __attribute__((weak)) const int hakmem_seeded_fault;
 namespace hakmem {
 namespace {
 
+// What a source names that then belongs to all heaps.
+constinit std::atomic<Slab*> sticky_slots[kClasses] = {};
 constinit std::atomic<Slab*> hot_slots[kClasses] = {};
 constinit std::atomic<Slab*> bench_slots[kClasses] = {};
 
@@ -41,10 +43,10 @@ void SeededFaults::At(Fault place, Heap& heap, unsigned size_class, Slab* candid
     case kScanHot:
       if (heap.pool_cache.hot != nullptr) drain_all(*heap.pool_cache.hot, &scan);
       break;
-    case kSticky:
-    case kGate: DrainUnclaimed(heap, candidate, size_class); break;
+    case kSticky: DrainUnclaimed(heap, Exchange(sticky_slots[size_class], candidate), size_class); break;
     case kHot: DrainUnclaimed(heap, Exchange(hot_slots[size_class], candidate), size_class); break;
     case kBench: DrainUnclaimed(heap, Exchange(bench_slots[size_class], candidate), size_class); break;
+    case kGate: DrainUnclaimed(heap, candidate, size_class); break;
   }
 }
 

@@ -14,8 +14,8 @@ class SeededFaults {
     kNone = 0,
     kScanSuperslabs = 1,  // a scan of all superslabs drains whatever it finds
     kScanHot = 2,         // a scan of the hot superslab does
-    // A source drains what it names, before the claim. The hot slot and the bench slot then belong to all heaps, so
-    // that what they name may be anybody's.
+    // A source drains what it names, before the claim. The slots of the sticky ring, the hot slot and the bench slot
+    // then belong to all heaps, so that what they name may be anybody's.
     kSticky = 3,
     kHot = 4,
     kBench = 5,

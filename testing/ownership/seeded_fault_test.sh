@@ -14,9 +14,9 @@ if [[ $expected == fails ]]; then
   for seed in 1 2 3; do
     for load in small larger; do
       declare -n flags=$load
-      output=$("$stress" repro --seconds=4 --threads=8 --seed=$seed "${flags[@]}" 2>&1)
+      output=$(timeout -s KILL 15 "$stress" repro --seconds=4 --threads=8 --seed=$seed "${flags[@]}" 2>&1)
       status=$?
-      # What follows from the fault may end a run before it is noticed: then another run shows it.
+      # What follows from the fault may end a run before it is noticed, or keep it from ending: then another run shows it.
       ! grep -Eq "$words" <<<"$output" || break 2
     done
   done
