@@ -95,8 +95,9 @@ class Progress:
 
     def show(self, load, allocator, number):
         left = self.seconds_left(load, number)
-        text = "[%d/%d] %s on %s, run %d%s" % (self.done + 1, self.steps, load.name, allocator, number,
-                                               "" if left is None else ", about %s left" % self._time(left))
+        run = "run %d" % number if number else "not counted"
+        text = "[%d/%d] %s on %s, %s%s" % (self.done + 1, self.steps, load.name, allocator, run,
+                                           "" if left is None else ", about %s left" % self._time(left))
         if self.terminal:
             print("\r\033[K" + text, end="", flush=True)
         elif self.done % self.allocators == 0:
@@ -171,14 +172,19 @@ def rounds(loads, allocators, runs, minutes, runner, results, write):
     progress = Progress(ready, len(allocators), runs, minutes)
     failed = set()
     for number in range(1, runs + 1):
-        # Everyone is first once: who follows whom matters to the caches and to the kernel's free pages.
-        first = (number - 1) % len(allocators)
         late = []
-        for load in ready:
+        for at, load in enumerate(ready):
+            # Everyone is first once, and of each round's loads of about as many: who follows whom matters to the caches and
+            # to the kernel's free pages.
+            first = (number - 1 + at) % len(allocators)
             if not progress.fits(load):
                 late.append(load.name)
                 progress.step(len(allocators))
                 continue
+            if number == 1:
+                # What is cold, files and the machine's memory, is paid for by a run that does not count.
+                progress.show(load, allocators[first - 1].name, 0)
+                runner.run(load, allocators[first - 1])
             start = progress.clock()
             for allocator in allocators[first:] + allocators[:first]:
                 if (load.name, allocator.name) not in failed:
