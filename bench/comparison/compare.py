@@ -181,8 +181,9 @@ def rounds(loads, allocators, runs, minutes, runner, results, write):
                 late.append(load.name)
                 progress.step(len(allocators))
                 continue
-            if number == 1:
-                # What is cold, files and the machine's memory, is paid for by a run that does not count.
+            if number == 1 and not load.lasts:
+                # What is cold, files and the machine's memory, is paid for by a run that does not count. It is nothing to a
+                # load of minutes.
                 progress.show(load, allocators[first - 1].name, 0)
                 runner.run(load, allocators[first - 1])
             start = progress.clock()

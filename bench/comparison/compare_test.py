@@ -367,6 +367,12 @@ class RoundsTest(unittest.TestCase):
             for name in ("one", "two"):
                 self.assertEqual(len(self.table.runs[load, name]), 2)
 
+    def test_a_load_that_lasts_runs_only_when_it_counts(self):
+        self.loads = [loads.Load("long", "larson/larson", "", "", 1, "", lasts=600)]
+        fake = FakeRunner(self.clock)
+        self.rounds(fake, 1, 0)
+        self.assertEqual(fake.ran, [("long", "one"), ("long", "two")])
+
     def test_a_failure_costs_only_itself(self):
         fake = FakeRunner(self.clock, broken={("a", "one")})
         self.rounds(fake, 3, 0)
